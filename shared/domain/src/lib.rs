@@ -1,1 +1,29 @@
-//! Placeholder.
+//! The nouns and rules of Troupe.
+//!
+//! Nothing here performs I/O, reads a clock or draws a random number: time, ids and jitter are
+//! arguments. A rule is a function from a state and a command to a change or a refusal, so that the
+//! same rule serves a service, a simulation and a test.
+
+pub mod agent;
+pub mod capability;
+pub mod evidence;
+pub mod fault;
+pub mod graph;
+pub mod json;
+pub mod limits;
+pub mod name;
+pub mod priority;
+pub mod retry;
+pub mod task;
+pub mod time;
+pub mod trace;
+
+pub use agent::{Agent, AgentStatus, Surface};
+pub use capability::{Capability, RequiredCapability};
+pub use fault::{Code, Fault};
+pub use json::Json;
+pub use name::{AgentId, Name, Role, TaskId};
+pub use priority::Priority;
+pub use task::{Task, TaskStatus};
+pub use time::Timestamp;
+pub use trace::TraceContext;

@@ -1,0 +1,48 @@
+//! Every bound that a caller can meet, by name, with its unit in the name.
+
+/// Characters in an id, a role, an agent's name or a capability's name.
+pub const MAX_NAME_CHARS: usize = 64;
+/// Characters in a task's title.
+pub const MAX_TITLE_CHARS: usize = 256;
+/// Bytes in any longer text: a description, a reason, an error, a message.
+pub const MAX_TEXT_BYTES: usize = 16 * 1024;
+/// Bytes in a task's payload.
+pub const MAX_PAYLOAD_BYTES: usize = 256 * 1024;
+/// Bytes in a task's result.
+pub const MAX_RESULT_BYTES: usize = 256 * 1024;
+/// Bytes in a metadata object.
+pub const MAX_METADATA_BYTES: usize = 16 * 1024;
+/// Bytes of dependency results that travel inside a claimed task; the rest is read by id.
+pub const MAX_INLINE_INPUT_BYTES: usize = 1024 * 1024;
+/// Tasks in one graph.
+pub const MAX_GRAPH_TASKS: usize = 20_000;
+/// Dependencies of one task.
+pub const MAX_DEPENDENCIES: usize = 1_024;
+/// Capabilities of one agent.
+pub const MAX_AGENT_CAPABILITIES: usize = 256;
+/// Capabilities that one task may require.
+pub const MAX_REQUIRED_CAPABILITIES: usize = 32;
+/// Pieces of evidence in one result or verdict.
+pub const MAX_EVIDENCE: usize = 64;
+/// Past reasons that a task keeps (the oldest go first).
+pub const MAX_REASONS: usize = 16;
+/// Retries that a task may ask for.
+pub const MAX_RETRIES: u32 = 100;
+/// Lease expiries after which a task is dead: it takes its agents down with it.
+pub const MAX_LEASE_EXPIRIES: u32 = 10;
+/// Tasks that one agent may hold at once.
+pub const MAX_CONCURRENT_TASKS: u32 = 1_024;
+/// Task ids that one heartbeat may list.
+pub const MAX_RUNNING_TASK_IDS: usize = 1_024;
+/// Rows in one page of a list.
+pub const MAX_PAGE_ROWS: usize = 1_000;
+/// Names in one filter.
+pub const MAX_FILTER_NAMES: usize = 256;
+/// How long a long poll may wait.
+pub const MAX_WAIT_MS: u64 = 60_000;
+/// Bytes of one message on the bus; the server's `max_payload` is the same.
+pub const MAX_MESSAGE_BYTES: usize = 8 * 1024 * 1024;
+/// Shortest lease.
+pub const MIN_LEASE_MS: u64 = 250;
+/// Longest lease.
+pub const MAX_LEASE_MS: u64 = 24 * 60 * 60 * 1000;
