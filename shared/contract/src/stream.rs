@@ -1,0 +1,105 @@
+//! Every stream of Troupe, declared once.
+
+use crate::subject::PREFIX;
+
+/// What a stream does when it is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// New messages are refused; nothing that was acknowledged goes.
+    Refuse,
+    /// The oldest go: the stream is a record, not the truth.
+    DropOldest,
+}
+
+/// A stream as data.
+#[derive(Debug, Clone)]
+pub struct StreamSpec {
+    /// The stream's name.
+    pub name: String,
+    /// One sentence.
+    pub description: &'static str,
+    /// What it stores.
+    pub subjects: Vec<String>,
+    /// Messages kept per subject; 0 is no bound.
+    pub max_messages_per_subject: i64,
+    /// Bytes kept.
+    pub max_bytes: i64,
+    /// How long messages are kept; 0 is for ever.
+    pub max_age_s: u64,
+    /// What happens when it is full.
+    pub when_full: WhenFull,
+    /// How long a message id is remembered.
+    pub duplicate_window_s: u64,
+    /// Facts that are checked when the stream already exists.
+    pub metadata: Vec<(&'static str, String)>,
+}
+
+const GIB: i64 = 1024 * 1024 * 1024;
+
+/// The log of one shard of work distribution: records, snapshots and their manifest. Waiting work
+/// lives here, so nothing ages out: the owner purges what a snapshot covers.
+pub fn work_log(shard: u16, shards: u16) -> StreamSpec {
+    StreamSpec {
+        name: format!("TROUPE_WORK_{shard}"),
+        description: "The log of one shard of work distribution.",
+        subjects: vec![format!("{PREFIX}.log.work.{shard}.>")],
+        max_messages_per_subject: 0,
+        max_bytes: 32 * GIB,
+        max_age_s: 0,
+        when_full: WhenFull::Refuse,
+        duplicate_window_s: 120,
+        metadata: vec![("troupe.shards", shards.to_string())],
+    }
+}
+
+/// The newest state of every agent.
+pub fn agents() -> StreamSpec {
+    StreamSpec {
+        name: "TROUPE_AGENTS".to_owned(),
+        description: "The newest state of every agent, one subject each.",
+        subjects: vec![format!("{PREFIX}.state.agent.*")],
+        max_messages_per_subject: 1,
+        max_bytes: 4 * GIB,
+        max_age_s: 0,
+        when_full: WhenFull::Refuse,
+        duplicate_window_s: 120,
+        metadata: Vec::new(),
+    }
+}
+
+/// What happened, for whoever wants to know. Derived from the logs and states; replayable.
+pub fn events() -> StreamSpec {
+    StreamSpec {
+        name: "TROUPE_EVENTS".to_owned(),
+        description: "What happened, as CloudEvents.",
+        subjects: vec![format!("{PREFIX}.event.>")],
+        max_messages_per_subject: 0,
+        max_bytes: 32 * GIB,
+        max_age_s: 7 * 24 * 3600,
+        when_full: WhenFull::DropOldest,
+        duplicate_window_s: 120,
+        metadata: Vec::new(),
+    }
+}
+
+/// Agents' mailboxes: messages wait here for their recipient.
+pub fn mailboxes() -> StreamSpec {
+    StreamSpec {
+        name: "TROUPE_MAILBOXES".to_owned(),
+        description: "Messages that wait for their recipient.",
+        subjects: vec![format!("{PREFIX}.agent.*.inbox.*")],
+        max_messages_per_subject: 0,
+        max_bytes: 8 * GIB,
+        max_age_s: 7 * 24 * 3600,
+        when_full: WhenFull::Refuse,
+        duplicate_window_s: 120,
+        metadata: Vec::new(),
+    }
+}
+
+/// Every stream, where work distribution has `shards` shards.
+pub fn all(shards: u16) -> Vec<StreamSpec> {
+    let mut specs = vec![agents(), events(), mailboxes()];
+    specs.extend((0..shards).map(|shard| work_log(shard, shards)));
+    specs
+}

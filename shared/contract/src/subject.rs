@@ -1,0 +1,81 @@
+//! Every subject of Troupe, made in one place.
+//!
+//! The caller's name is the last token of a request, because NATS permissions can bind it to the
+//! credentials: identity comes from the subject, never from the payload.
+
+use troupe_domain::Name;
+
+use crate::{Endpoint, Service};
+
+/// The version that starts every subject.
+pub const PREFIX: &str = "troupe.v1";
+
+/// `troupe.v1.<service>.<operation>.<caller>`
+pub fn request<E: Endpoint>(caller: &Name) -> String {
+    format!("{PREFIX}.{}.{}.{caller}", E::SERVICE.token(), E::OPERATION)
+}
+
+/// `troupe.v1.<service>.<operation>.*`: what a service listens on.
+pub fn operation(service: Service, operation: &str) -> String {
+    format!("{PREFIX}.{}.{operation}.*", service.token())
+}
+
+/// The caller: the last token of a request's subject.
+pub fn caller_of(subject: &str) -> Option<Name> {
+    subject.rsplit('.').next().and_then(|token| Name::parse(token).ok())
+}
+
+/// `troupe.v1.event.<entity>.<id>.<event>`
+pub fn event(entity: &str, id: &Name, event: &str) -> String {
+    format!("{PREFIX}.event.{entity}.{id}.{event}")
+}
+
+/// `troupe.v1.event.<entity>.*.*`, or of one entity.
+pub fn events_of(entity: &str, id: Option<&Name>) -> String {
+    format!("{PREFIX}.event.{entity}.{}.*", id.map_or("*", Name::as_str))
+}
+
+/// `troupe.v1.log.work.<shard>.record`: the log of one shard of work distribution.
+pub fn work_log(shard: u16) -> String {
+    format!("{PREFIX}.log.work.{shard}.record")
+}
+
+/// `troupe.v1.log.work.<shard>.snapshot.<through>.<chunk>`: one piece of a snapshot.
+pub fn work_snapshot_chunk(shard: u16, through: u64, chunk: usize) -> String {
+    format!("{PREFIX}.log.work.{shard}.snapshot.{through}.{chunk}")
+}
+
+/// `troupe.v1.log.work.<shard>.manifest`: where the newest snapshots are.
+pub fn work_manifest(shard: u16) -> String {
+    format!("{PREFIX}.log.work.{shard}.manifest")
+}
+
+/// `troupe.v1.state.agent.<id>`: the newest state of one agent.
+pub fn agent_state(id: &Name) -> String {
+    format!("{PREFIX}.state.agent.{id}")
+}
+
+/// `troupe.v1.agent.<recipient>.inbox.*`: an agent's mailbox.
+pub fn mailbox(recipient: &Name) -> String {
+    format!("{PREFIX}.agent.{recipient}.inbox.*")
+}
+
+/// `troupe.v1.internal.work.shard.<shard>`: where the owner of a shard answers its peers.
+pub fn work_shard(shard: u16) -> String {
+    format!("{PREFIX}.internal.work.shard.{shard}")
+}
+
+/// `troupe.v1.internal.<service>.presence`: which replicas are there.
+pub fn presence(service: Service) -> String {
+    format!("{PREFIX}.internal.{}.presence", service.token())
+}
+
+/// `troupe.v1.internal.work.ready`: a hint that a task waits and nobody here wants it.
+pub fn work_ready() -> String {
+    format!("{PREFIX}.internal.work.ready")
+}
+
+/// The prefix of a client's reply inboxes; permissions keep it private to its owner.
+pub fn inbox_prefix(name: &Name) -> String {
+    format!("_INBOX_{name}")
+}
