@@ -101,16 +101,16 @@ fn run(command: &mut Command, python: &OsStr) -> Result<(), String> {
     }
 }
 
-/// The last lines of what pip said, on one line; its warnings say less than its errors.
+/// The last lines of what pip said, on one line. Of its warnings only the last failed connection
+/// counts: pip's errors then say no more than that nothing was found.
 fn complaint(log: &Path) -> Option<String> {
     let said = fs::read_to_string(log).ok()?;
-    let lines: Vec<&str> = said
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with("WARNING"))
-        .collect();
-    let last = &lines[lines.len().saturating_sub(COMPLAINT_MAX_LINES)..];
-    (!last.is_empty()).then(|| last.join(" "))
+    let lines = || said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let retry = lines().rfind(|line| line.starts_with("WARNING: Retrying"));
+    let errors: Vec<&str> = lines().filter(|line| !line.starts_with("WARNING")).collect();
+    let last = &errors[errors.len().saturating_sub(COMPLAINT_MAX_LINES)..];
+    let told: Vec<&str> = retry.into_iter().chain(last.iter().copied()).collect();
+    (!told.is_empty()).then(|| told.join(" "))
 }
 
 /// Refuses a wheel that is not the pinned one.

