@@ -135,7 +135,7 @@ pub struct TaskEvent {
     pub graph_id: Option<Name>,
     /// The whole task, where the kind says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub task: Option<Box<Task>>,
+    pub task: Option<std::sync::Arc<Task>>,
 }
 
 /// The events of an agent.

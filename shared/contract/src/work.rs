@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use troupe_domain::evidence::Evidence;
 use troupe_domain::task::ClaimedTask;
 use troupe_domain::task::spec::TaskSpec;
@@ -53,7 +54,7 @@ endpoints! { Service::Work;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Created {
     /// The task, as it is now.
-    pub task: Task,
+    pub task: Arc<Task>,
     /// False if an earlier request with the same idempotency key had created it.
     pub created: bool,
 }
@@ -270,7 +271,7 @@ pub struct TaskRef {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskReply {
     /// The task.
-    pub task: Task,
+    pub task: Arc<Task>,
 }
 
 /// The state of a task after a write that was acknowledged.
@@ -329,7 +330,7 @@ pub struct TaskFilter {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskPage {
     /// The tasks.
-    pub tasks: Vec<Task>,
+    pub tasks: Vec<Arc<Task>>,
     /// Ask again after this id; absent on the last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_after: Option<TaskId>,
@@ -351,7 +352,7 @@ pub struct AvailableRequest {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AvailableReply {
     /// The first in the queue first.
-    pub tasks: Vec<Task>,
+    pub tasks: Vec<Arc<Task>>,
     /// How many there are.
     pub total: u64,
 }

@@ -15,7 +15,7 @@ pub const MAX_METADATA_BYTES: usize = 16 * 1024;
 /// Bytes of dependency results that travel inside a claimed task; the rest is read by id.
 pub const MAX_INLINE_INPUT_BYTES: usize = 1024 * 1024;
 /// Tasks in one graph.
-pub const MAX_GRAPH_TASKS: usize = 20_000;
+pub const MAX_GRAPH_TASKS: usize = 10_000;
 /// Dependencies of one task.
 pub const MAX_DEPENDENCIES: usize = 1_024;
 /// Capabilities of one agent.

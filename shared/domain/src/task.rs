@@ -9,6 +9,7 @@ pub mod rules;
 pub mod spec;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -354,8 +355,11 @@ pub struct Input {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClaimedTask {
     /// The task, with the epoch that every write about it must carry.
-    pub task: Task,
+    pub task: Arc<Task>,
     /// Results of its dependencies, by key in the graph, or by id.
     #[serde(default)]
     pub inputs: BTreeMap<Name, Input>,
+    /// The trace that the work on it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceContext>,
 }

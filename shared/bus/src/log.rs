@@ -1,0 +1,181 @@
+//! A JetStream stream as a [`Log`].
+
+use std::time::Duration;
+
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::consumer::{DeliverPolicy, pull};
+use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
+use async_nats::{HeaderMap, Request, RequestErrorKind};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::StreamExt;
+use serde::Deserialize;
+use troupe_contract::headers;
+
+use crate::connect::Bus;
+use crate::port::{AppendError, Entry, Log, ReadError};
+
+/// How long an append waits for its acknowledgement before its outcome is unknown.
+pub const APPEND_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a replay waits for the next message before it gives up.
+const READ_STALL: Duration = Duration::from_secs(10);
+
+/// A stream as a log.
+#[derive(Clone)]
+pub struct StreamLog {
+    bus: Bus,
+    stream: Stream,
+}
+
+impl std::fmt::Debug for StreamLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StreamLog").field("stream", &self.name()).finish_non_exhaustive()
+    }
+}
+
+/// JetStream's acknowledgement of a publish.
+#[derive(Deserialize)]
+pub(crate) struct Ack {
+    #[serde(default)]
+    pub(crate) seq: u64,
+    #[serde(default)]
+    pub(crate) error: Option<AckError>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct AckError {
+    #[serde(default)]
+    pub(crate) err_code: u64,
+    #[serde(default)]
+    pub(crate) description: String,
+}
+
+impl StreamLog {
+    pub(crate) fn new(bus: Bus, stream: Stream) -> Self {
+        Self { bus, stream }
+    }
+
+    fn name(&self) -> &str {
+        &self.stream.cached_info().config.name
+    }
+
+    /// How many messages are stored on each subject that matches `filter`.
+    pub async fn count(&self, filter: &str) -> Result<Vec<(String, usize)>, ReadError> {
+        let read = |why: &dyn std::fmt::Display| ReadError(why.to_string());
+        let mut subjects =
+            self.stream.info_with_subjects(filter).await.map_err(|why| read(&why))?;
+        let mut counts = Vec::new();
+        while let Some(row) = subjects.next().await {
+            counts.push(row.map_err(|why| read(&why))?);
+        }
+        Ok(counts)
+    }
+
+    async fn publish(
+        &self,
+        subject: &str,
+        body: Bytes,
+        map: HeaderMap,
+    ) -> Result<u64, AppendError> {
+        publish(&self.bus, subject, body, map).await
+    }
+}
+
+/// Publishes and waits for the acknowledgement.
+pub(crate) async fn publish(
+    bus: &Bus,
+    subject: &str,
+    body: Bytes,
+    map: HeaderMap,
+) -> Result<u64, AppendError> {
+    let request = Request::new().payload(body).headers(map).timeout(Some(APPEND_TIMEOUT));
+    let answer =
+        bus.client.send_request(subject.to_owned(), request).await.map_err(|why| {
+            match why.kind() {
+                RequestErrorKind::NoResponders
+                | RequestErrorKind::InvalidSubject
+                | RequestErrorKind::MaxPayloadExceeded => AppendError::Refused(why.to_string()),
+                RequestErrorKind::TimedOut | RequestErrorKind::Other => {
+                    AppendError::Unknown(why.to_string())
+                }
+            }
+        })?;
+    let ack: Ack = serde_json::from_slice(&answer.payload).map_err(|why| {
+        AppendError::Unknown(format!("the acknowledgement cannot be read: {why}"))
+    })?;
+    match ack.error {
+        None => Ok(ack.seq),
+        Some(error) if error.err_code == ErrorCode::STREAM_WRONG_LAST_SEQUENCE.0 => {
+            Err(AppendError::Conflict)
+        }
+        Some(error) => Err(AppendError::Refused(error.description)),
+    }
+}
+
+#[async_trait]
+impl Log for StreamLog {
+    async fn append(&self, subject: &str, body: Bytes, expected: u64) -> Result<u64, AppendError> {
+        let mut map = HeaderMap::new();
+        map.insert(headers::EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string().as_str());
+        self.publish(subject, body, map).await
+    }
+
+    async fn put(&self, subject: &str, body: Bytes) -> Result<u64, AppendError> {
+        self.publish(subject, body, HeaderMap::new()).await
+    }
+
+    async fn last(&self, subject: &str) -> Result<Option<Entry>, ReadError> {
+        match self.stream.get_last_raw_message_by_subject(subject).await {
+            Ok(message) => Ok(Some(Entry {
+                sequence: message.sequence,
+                subject: message.subject.to_string(),
+                body: message.payload,
+            })),
+            Err(why) if why.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(why) => Err(ReadError(why.to_string())),
+        }
+    }
+
+    async fn read(
+        &self,
+        filter: &str,
+        from: u64,
+        each: &mut (dyn FnMut(Entry) + Send),
+    ) -> Result<(), ReadError> {
+        let read = |why: &dyn std::fmt::Display| ReadError(why.to_string());
+        let Some(last) = self.last(filter).await? else { return Ok(()) };
+        if last.sequence < from {
+            return Ok(());
+        }
+        let config = pull::OrderedConfig {
+            filter_subject: filter.to_owned(),
+            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: from.max(1) },
+            ..pull::OrderedConfig::default()
+        };
+        let consumer = self.stream.create_consumer(config).await.map_err(|why| read(&why))?;
+        let mut messages = consumer.messages().await.map_err(|why| read(&why))?;
+        loop {
+            let message = tokio::time::timeout(READ_STALL, messages.next())
+                .await
+                .map_err(|_| ReadError("no message came in time".to_owned()))?
+                .ok_or_else(|| ReadError("the consumer ended".to_owned()))?
+                .map_err(|why| read(&why))?;
+            let sequence = message.info().map_err(|why| read(&why))?.stream_sequence;
+            let (message, _) = message.split();
+            each(Entry { sequence, subject: message.subject.to_string(), body: message.payload });
+            if sequence >= last.sequence {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn purge_below(&self, filter: &str, sequence: u64) -> Result<(), ReadError> {
+        self.stream
+            .purge()
+            .filter(filter)
+            .sequence(sequence)
+            .await
+            .map(|_| ())
+            .map_err(|why| ReadError(why.to_string()))
+    }
+}

@@ -1,0 +1,306 @@
+//! Serving endpoints: parse, one call, reply.
+//!
+//! Invariants: every request gets exactly one answer; a body that is wrong gets a fault that names the
+//! field; a handler that panics gets `internal` and takes nothing else with it; the number of requests
+//! at work is bounded.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{FutureExt, StreamExt};
+use tokio::sync::Semaphore;
+use tokio::task::{JoinHandle, JoinSet};
+use tracing::Instrument;
+use troupe_contract::{Endpoint, Service, headers, subject};
+use troupe_domain::{Code, Fault, Name, TraceContext};
+
+use crate::connect::{Bus, ConnectError, DEFAULT_REQUEST_TIMEOUT};
+use crate::discovery::{self, Announced, EndpointStats, Identity, QUEUE_GROUP};
+use crate::port::{System, World};
+use crate::{trace, wire};
+
+/// Requests of one endpoint that may be at work at once; the next one is refused.
+pub const MAX_REQUESTS_IN_FLIGHT: usize = 16_384;
+/// How long a drain waits for requests at work.
+pub const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+
+/// One request, as a handler sees it.
+#[derive(Debug)]
+pub struct Call<R> {
+    /// Who asks: the last token of the subject, which the credentials allow.
+    pub caller: Name,
+    /// What is asked.
+    pub request: R,
+    /// The idempotency key of the command.
+    pub command_id: Option<String>,
+    /// Until when the caller waits.
+    pub deadline: tokio::time::Instant,
+    /// The trace to go on: that of the span around this call, or else the caller's.
+    pub trace: Option<TraceContext>,
+}
+
+/// Called after every request: operation, seconds, fault code.
+pub type Observer = Arc<dyn Fn(&'static str, f64, Option<Code>) + Send + Sync>;
+
+/// A service on the bus, being set up.
+pub struct Server {
+    bus: Bus,
+    service: Service,
+    version: &'static str,
+    announced: Vec<Announced>,
+    loops: Vec<JoinHandle<()>>,
+    stop: tokio::sync::watch::Sender<bool>,
+    observer: Option<Observer>,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("service", &self.service).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// A server for `service`; `version` is semver.
+    pub fn new(bus: &Bus, service: Service, version: &'static str) -> Self {
+        Self {
+            bus: bus.clone(),
+            service,
+            version,
+            announced: Vec::new(),
+            loops: Vec::new(),
+            stop: tokio::sync::watch::channel(false).0,
+            observer: None,
+        }
+    }
+
+    /// Tells `observer` of every request.
+    #[must_use]
+    pub fn observed_by(mut self, observer: Observer) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// Serves `E` with `handler`.
+    pub async fn endpoint<E, H, F>(&mut self, handler: H) -> Result<(), ConnectError>
+    where
+        E: Endpoint,
+        H: Fn(Call<E::Request>) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<E::Reply, Fault>> + Send + 'static,
+    {
+        debug_assert_eq!(E::SERVICE, self.service);
+        let subject = subject::operation(E::SERVICE, E::OPERATION);
+        let requests = self
+            .bus
+            .client
+            .queue_subscribe(subject.clone(), QUEUE_GROUP.to_owned())
+            .await
+            .map_err(|why| self.refused(&why))?;
+        let stats = Arc::new(EndpointStats::default());
+        self.announced.push(Announced {
+            name: E::OPERATION,
+            subject,
+            summary: E::SUMMARY,
+            stats: stats.clone(),
+        });
+        let answering = Answering {
+            bus: self.bus.clone(),
+            service: self.service,
+            operation: E::OPERATION,
+            stats,
+            observer: self.observer.clone(),
+        };
+        let stop = self.stop.subscribe();
+        let handler = Arc::new(handler);
+        self.loops.push(tokio::spawn(serve_loop::<E, H, F>(requests, answering, handler, stop)));
+        Ok(())
+    }
+
+    /// Announces the service; from now on it can be discovered.
+    pub async fn start(self) -> Result<Serving, ConnectError> {
+        let identity = Arc::new(Identity {
+            name: self.service.full_name(),
+            id: System.ulid().to_string(),
+            version: self.version,
+            started: System.now().to_string(),
+            endpoints: self.announced.clone(),
+        });
+        let discovery = discovery::answer(self.bus.clone(), identity)
+            .await
+            .map_err(|why| self.refused(&why))?;
+        // What was subscribed reaches the server before anybody is told that we are ready.
+        if let Err(why) = self.bus.client.flush().await {
+            return Err(self.refused(&why));
+        }
+        Ok(Serving { discovery, loops: self.loops, stop: self.stop })
+    }
+
+    fn refused(&self, why: &dyn std::fmt::Display) -> ConnectError {
+        ConnectError::Unreachable { url: self.service.full_name().to_owned(), why: why.to_string() }
+    }
+}
+
+/// A service that answers.
+#[derive(Debug)]
+pub struct Serving {
+    discovery: JoinHandle<()>,
+    loops: Vec<JoinHandle<()>>,
+    stop: tokio::sync::watch::Sender<bool>,
+}
+
+impl Serving {
+    /// Takes no new requests, and waits for those at work, at most [`DRAIN_LIMIT`].
+    pub async fn drain(self) {
+        self.discovery.abort();
+        self.stop.send_replace(true);
+        let all = futures::future::join_all(self.loops);
+        if tokio::time::timeout(DRAIN_LIMIT, all).await.is_err() {
+            tracing::warn!("requests were still at work when the drain ended");
+        }
+    }
+}
+
+struct Answering {
+    bus: Bus,
+    service: Service,
+    operation: &'static str,
+    stats: Arc<EndpointStats>,
+    observer: Option<Observer>,
+}
+
+async fn serve_loop<E, H, F>(
+    mut requests: async_nats::Subscriber,
+    answering: Answering,
+    handler: Arc<H>,
+    mut stop: tokio::sync::watch::Receiver<bool>,
+) where
+    E: Endpoint,
+    H: Fn(Call<E::Request>) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<E::Reply, Fault>> + Send + 'static,
+{
+    let answering = Arc::new(answering);
+    let room = Arc::new(Semaphore::new(MAX_REQUESTS_IN_FLIGHT));
+    let mut at_work = JoinSet::new();
+    let mut draining = false;
+    loop {
+        let message = tokio::select! {
+            biased;
+            message = requests.next() => message,
+            Ok(()) = stop.changed(), if !draining => {
+                draining = true;
+                if requests.drain().await.is_err() { break }
+                continue;
+            }
+        };
+        let Some(message) = message else { break };
+        while at_work.try_join_next().is_some() {}
+        let Ok(permit) = room.clone().try_acquire_owned() else {
+            let full = Fault::exhausted("MAX_REQUESTS_IN_FLIGHT", MAX_REQUESTS_IN_FLIGHT);
+            answering.reply(&message, Err(full), std::time::Instant::now()).await;
+            continue;
+        };
+        let answering = answering.clone();
+        let handler = handler.clone();
+        at_work.spawn(async move {
+            answer_one::<E, H, F>(&answering, &*handler, message).await;
+            drop(permit);
+        });
+    }
+    while at_work.join_next().await.is_some() {}
+}
+
+async fn answer_one<E, H, F>(answering: &Answering, handler: &H, message: async_nats::Message)
+where
+    E: Endpoint,
+    H: Fn(Call<E::Request>) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<E::Reply, Fault>> + Send + 'static,
+{
+    let began = std::time::Instant::now();
+    let incoming = trace::extract(message.headers.as_ref());
+    let span = tracing::info_span!(
+        target: trace::TARGET,
+        "serve",
+        otel.name = %format_args!("{}.{}", answering.service.token(), E::OPERATION),
+        otel.kind = "server",
+        otel.status_code = tracing::field::Empty,
+        service = answering.service.full_name(),
+        messaging.system = "nats",
+        messaging.operation.type = "process",
+        enduser.id = tracing::field::Empty,
+        error.r#type = tracing::field::Empty,
+    );
+    if let Some(context) = &incoming {
+        trace::set_parent(&span, context);
+    }
+    let carried = trace::of_span(&span).or(incoming);
+    let work = async {
+        let call = parse::<E>(&message, carried.clone())?;
+        tracing::Span::current().record("enduser.id", call.caller.as_str());
+        handler(call).await
+    };
+    let guarded = AssertUnwindSafe(trace::carrying(carried.clone(), work)).catch_unwind();
+    let result = guarded.instrument(span.clone()).await.unwrap_or_else(|_| {
+        tracing::error!(operation = E::OPERATION, "a handler panicked");
+        Err(Fault::new(Code::Internal, "the service failed; its log says why"))
+    });
+    if let Err(fault) = &result {
+        span.record("error.type", fault.code.as_str());
+        if fault.code.http() >= 500 {
+            span.record("otel.status_code", "ERROR");
+        }
+    }
+    let body = result.and_then(|reply| wire::encode(&reply));
+    answering.reply(&message, body, began).await;
+}
+
+fn parse<E: Endpoint>(
+    message: &async_nats::Message,
+    trace: Option<TraceContext>,
+) -> Result<Call<E::Request>, Fault> {
+    let caller = subject::caller_of(&message.subject).ok_or_else(|| {
+        Fault::invalid("subject", "its last token must be the caller's name, A-Z a-z 0-9 _ -")
+    })?;
+    let header = |name: &str| {
+        message.headers.as_ref().and_then(|map| map.get(name)).map(async_nats::HeaderValue::as_str)
+    };
+    let waits = header(headers::DEADLINE_MS)
+        .and_then(|text| text.parse().ok())
+        .map_or(DEFAULT_REQUEST_TIMEOUT, Duration::from_millis);
+    let command_id = header(headers::MSG_ID);
+    troupe_domain::task::spec::check_idempotency_key(command_id)?;
+    Ok(Call {
+        caller,
+        request: wire::decode(&message.payload)?,
+        command_id: command_id.map(str::to_owned),
+        deadline: tokio::time::Instant::now() + waits.min(Duration::from_hours(1)),
+        trace,
+    })
+}
+
+impl Answering {
+    async fn reply(
+        &self,
+        message: &async_nats::Message,
+        body: Result<bytes::Bytes, Fault>,
+        began: std::time::Instant,
+    ) {
+        let code = body.as_ref().err().map(|fault| fault.code);
+        let took = began.elapsed();
+        let error = body.as_ref().err().map(|fault| fault.message.as_str());
+        self.stats.record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), error);
+        if let Some(observer) = &self.observer {
+            observer(self.operation, took.as_secs_f64(), code);
+        }
+        let Some(reply) = message.reply.clone() else { return };
+        let sent = match body {
+            Ok(body) => self.bus.client.publish(reply, body).await,
+            Err(fault) => {
+                let (map, body) = wire::encode_fault(&fault);
+                self.bus.client.publish_with_headers(reply, map, body).await
+            }
+        };
+        if let Err(why) = sent {
+            tracing::warn!(%why, operation = self.operation, "the answer could not be sent");
+        }
+    }
+}

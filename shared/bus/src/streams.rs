@@ -1,0 +1,66 @@
+//! Streams: made as declared, and checked when they are already there.
+
+use std::time::Duration;
+
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use troupe_contract::stream::{StreamSpec, WhenFull};
+
+use crate::connect::{Bus, ConnectError};
+use crate::log::StreamLog;
+
+/// How long to keep trying while the server is electing or still reading its store.
+const READY_WITHIN: Duration = Duration::from_secs(30);
+
+impl Bus {
+    /// Makes the stream if it is not there, and opens it as a log. A stream that exists with other
+    /// facts in its metadata is refused: it was made for another layout.
+    pub async fn open_stream(
+        &self,
+        spec: &StreamSpec,
+        replicas: usize,
+    ) -> Result<StreamLog, ConnectError> {
+        let wrong = |why: String| ConnectError::Unsuitable { url: spec.name.clone(), why };
+        let end = tokio::time::Instant::now() + READY_WITHIN;
+        let stream = loop {
+            match self.jetstream.get_or_create_stream(config(spec, replicas)).await {
+                Ok(stream) => break stream,
+                Err(why) if tokio::time::Instant::now() > end => {
+                    return Err(wrong(format!("cannot open the stream: {why}")));
+                }
+                Err(why) => {
+                    tracing::warn!(stream = spec.name, %why, "the stream is not ready");
+                    tokio::time::sleep(Duration::from_millis(250)).await;
+                }
+            }
+        };
+        let have = &stream.cached_info().config;
+        for (key, wanted) in &spec.metadata {
+            let found = have.metadata.get(*key).map_or("nothing", String::as_str);
+            if found != wanted {
+                return Err(wrong(format!("{key} is {found} in the stream and {wanted} here")));
+            }
+        }
+        Ok(StreamLog::new(self.clone(), stream))
+    }
+}
+
+fn config(spec: &StreamSpec, replicas: usize) -> Config {
+    Config {
+        name: spec.name.clone(),
+        description: Some(spec.description.to_owned()),
+        subjects: spec.subjects.clone(),
+        retention: RetentionPolicy::Limits,
+        storage: StorageType::File,
+        num_replicas: replicas,
+        max_messages_per_subject: spec.max_messages_per_subject,
+        max_bytes: spec.max_bytes,
+        max_age: Duration::from_secs(spec.max_age_s),
+        duplicate_window: Duration::from_secs(spec.duplicate_window_s),
+        discard: match spec.when_full {
+            WhenFull::Refuse => DiscardPolicy::New,
+            WhenFull::DropOldest => DiscardPolicy::Old,
+        },
+        metadata: spec.metadata.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect(),
+        ..Config::default()
+    }
+}
