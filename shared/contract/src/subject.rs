@@ -75,7 +75,8 @@ pub fn work_ready() -> String {
     format!("{PREFIX}.internal.work.ready")
 }
 
-/// The prefix of a client's reply inboxes; permissions keep it private to its owner.
+/// `_INBOX.<name>`: the prefix of a client's reply inboxes. Permissions keep it private to its owner,
+/// and let services answer to `_INBOX.>` and nowhere else.
 pub fn inbox_prefix(name: &Name) -> String {
-    format!("_INBOX_{name}")
+    format!("_INBOX.{name}")
 }

@@ -1,0 +1,141 @@
+//! The subjects on which agents speak to each other without a service between them.
+//!
+//! Invariant: each ends in the sender's name, so that credentials bind it. What carries such a
+//! message today is said here, so that no document promises more than exists.
+
+use crate::subject::PREFIX;
+
+/// What happens to a message once it is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carried {
+    /// A stream keeps it for its recipient.
+    Stored,
+    /// Whoever is subscribed at that moment gets it.
+    Live,
+    /// The subject is taken; no service handles it yet.
+    Reserved,
+}
+
+impl Carried {
+    /// The word in documents.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stored => "stored",
+            Self::Live => "live",
+            Self::Reserved => "reserved",
+        }
+    }
+
+    /// One sentence.
+    pub const fn summary(self) -> &'static str {
+        match self {
+            Self::Stored => "A stream keeps the message until it is read or too old.",
+            Self::Live => {
+                "Whoever is subscribed at that moment gets the message; nothing keeps it."
+            }
+            Self::Reserved => "The subject is taken; no service handles it yet.",
+        }
+    }
+}
+
+/// A subject for agents' messages. Places in braces are single tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AgentMessage {
+    /// What people call it.
+    pub name: &'static str,
+    /// What follows `troupe.v1.`
+    tail: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+    /// What happens to the message.
+    pub carried: Carried,
+    /// Whether every credential may subscribe to all of them.
+    pub public: bool,
+}
+
+/// Every subject for agents' messages.
+pub const ALL: [AgentMessage; 4] = [
+    AgentMessage {
+        name: "mailbox",
+        tail: "agent.{recipient}.inbox.{sender}",
+        summary: "A message to one agent.",
+        carried: Carried::Stored,
+        public: false,
+    },
+    AgentMessage {
+        name: "topic",
+        tail: "topic.{topic}.{sender}",
+        summary: "A message to whoever follows a topic.",
+        carried: Carried::Live,
+        public: true,
+    },
+    AgentMessage {
+        name: "broadcast",
+        tail: "broadcast.{sender}",
+        summary: "A message to the whole fleet.",
+        carried: Carried::Live,
+        public: true,
+    },
+    AgentMessage {
+        name: "intent",
+        tail: "intent.{sender}",
+        summary: "A message to whoever can act on it.",
+        carried: Carried::Reserved,
+        public: false,
+    },
+];
+
+impl AgentMessage {
+    /// The subject, with its places in braces.
+    pub fn address(&self) -> String {
+        format!("{PREFIX}.{}", self.tail)
+    }
+
+    /// What `sender` publishes to: its own name at the end, everything else open.
+    pub fn published_by(&self, sender: &str) -> String {
+        self.filled(|place| if place == "{sender}" { sender } else { "*" })
+    }
+
+    /// What `reader` subscribes to: its own mailbox, or what is public.
+    pub fn read_by(&self, reader: &str) -> Option<String> {
+        let own = self.tail.contains("{recipient}");
+        (own || self.public)
+            .then(|| self.filled(|place| if place == "{recipient}" { reader } else { "*" }))
+    }
+
+    fn filled<'a>(&self, fill: impl Fn(&str) -> &'a str) -> String {
+        let tokens: Vec<_> = self
+            .tail
+            .split('.')
+            .map(|token| if token.starts_with('{') { fill(token) } else { token })
+            .collect();
+        format!("{PREFIX}.{}", tokens.join("."))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use troupe_domain::Name;
+
+    #[test]
+    fn every_one_ends_in_its_sender() {
+        for message in ALL {
+            assert!(message.address().ends_with(".{sender}"), "{}", message.name);
+            assert!(
+                message.published_by("alice").rsplit('.').next() == Some("alice"),
+                "{}",
+                message.name
+            );
+        }
+    }
+
+    #[test]
+    fn the_mailbox_is_the_one_that_is_stored_and_is_read_by_its_owner_alone() {
+        let mailbox = ALL[0];
+        let alice = Name::parse("alice").unwrap();
+        assert_eq!(mailbox.read_by("alice").unwrap(), crate::subject::mailbox(&alice));
+        assert_eq!(crate::stream::mailboxes().subjects, [mailbox.filled(|_| "*")]);
+        assert_eq!(mailbox.carried, Carried::Stored);
+    }
+}

@@ -1,0 +1,80 @@
+//! The bounds that a caller can meet, as a list for documents.
+
+use troupe_domain::limits;
+
+/// A bound: its name, whose end is its unit, its value, and what it bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// As faults name it.
+    pub name: &'static str,
+    /// In the unit that the name ends with.
+    pub value: u64,
+    /// One sentence.
+    pub meaning: &'static str,
+}
+
+macro_rules! limits {
+    ($($name:ident: $meaning:literal,)+) => {
+        /// Every bound, in the order of `troupe_domain::limits`.
+        pub const ALL: &[Limit] = &[$(Limit {
+            name: stringify!($name),
+            value: limits::$name as u64,
+            meaning: $meaning,
+        }),+];
+    };
+}
+
+limits! {
+    MAX_NAME_CHARS: "Characters in an id, a role, an agent's name or a capability's name.",
+    MAX_TITLE_CHARS: "Characters in a task's title.",
+    MAX_TEXT_BYTES: "Bytes in any longer text: a description, a reason, an error, a message.",
+    MAX_PAYLOAD_BYTES: "Bytes in a task's payload.",
+    MAX_RESULT_BYTES: "Bytes in a task's result.",
+    MAX_METADATA_BYTES: "Bytes in a metadata object.",
+    MAX_INLINE_INPUT_BYTES: "Bytes of dependency results that travel inside a claimed task; the rest is read by id.",
+    MAX_GRAPH_TASKS: "Tasks in one graph.",
+    MAX_DEPENDENCIES: "Dependencies of one task.",
+    MAX_AGENT_CAPABILITIES: "Capabilities of one agent.",
+    MAX_REQUIRED_CAPABILITIES: "Capabilities that one task may require.",
+    MAX_EVIDENCE: "Pieces of evidence in one result or verdict.",
+    MAX_REASONS: "Past reasons that a task keeps (the oldest go first).",
+    MAX_RETRIES: "Retries that a task may ask for.",
+    MAX_LEASE_EXPIRIES: "Lease expiries after which a task is dead: it takes its agents down with it.",
+    MAX_CONCURRENT_TASKS: "Tasks that one agent may hold at once.",
+    MAX_RUNNING_TASK_IDS: "Task ids that one heartbeat may list.",
+    MAX_PAGE_ROWS: "Rows in one page of a list.",
+    MAX_FILTER_NAMES: "Names in one filter.",
+    MAX_WAIT_MS: "How long a long poll may wait.",
+    MAX_MESSAGE_BYTES: "Bytes of one message on the bus; the server's `max_payload` is the same.",
+    MIN_LEASE_MS: "Shortest lease.",
+    MAX_LEASE_MS: "Longest lease.",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names and sentences of the declarations themselves.
+    fn declared() -> Vec<(String, String)> {
+        let source = include_str!("../../../domain/src/limits.rs");
+        let mut said = Vec::new();
+        let mut found = Vec::new();
+        for line in source.lines().map(str::trim) {
+            if let Some(text) = line.strip_prefix("/// ") {
+                said.push(text);
+            } else if let Some(rest) = line.strip_prefix("pub const ") {
+                let name = rest.split(':').next().unwrap_or_default();
+                found.push((name.to_owned(), said.join(" ")));
+                said.clear();
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn the_list_is_complete_and_says_what_the_declarations_say() {
+        let listed: Vec<_> =
+            ALL.iter().map(|limit| (limit.name.to_owned(), limit.meaning.to_owned())).collect();
+        assert_eq!(listed, declared());
+    }
+}
