@@ -1,0 +1,374 @@
+//! The state of one shard: the fold of its records, and the indexes that derive from it.
+//!
+//! Invariants: [`ShardState::apply`] decides nothing, so that a replay gives the same state; every
+//! index follows from the tasks through [`ShardState::replace`] alone.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use troupe_domain::task::change::Change;
+use troupe_domain::{AgentId, Name, Task, TaskId, TaskStatus, Timestamp};
+
+use super::memory::{Ended, Keys};
+use super::notice::Notice;
+use super::place::shard_of;
+use super::queue::{Need, Queue};
+use super::record::{Letter, LetterContent, Record, SnapshotLine, Watcher};
+use super::stats::Tally;
+use super::timers::Timers;
+
+/// What a shard needs to know of itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Its number.
+    pub shard: u16,
+    /// How many there are.
+    pub shards: u16,
+    /// A task is stalled after so long without progress.
+    pub stalled_after_ms: u64,
+    /// Terminal tasks that stay in memory; older ones are read from the event stream.
+    pub max_terminal_tasks: usize,
+    /// Tasks that are not terminal; the next creation is refused.
+    pub max_open_tasks: usize,
+}
+
+/// One shard.
+#[derive(Debug)]
+pub struct ShardState {
+    pub(super) settings: Settings,
+    pub(super) tasks: BTreeMap<TaskId, Arc<Task>>,
+    pub(super) queue: Queue,
+    pub(super) timers: Timers,
+    pub(super) tally: Tally,
+    pub(super) keys: Keys,
+    pub(super) held: HashMap<AgentId, BTreeSet<TaskId>>,
+    pub(super) graphs: HashMap<Name, BTreeSet<TaskId>>,
+    /// Open tasks by the task of this shard that they depend on.
+    pub(super) dependents: HashMap<TaskId, BTreeSet<TaskId>>,
+    pub(super) watchers: BTreeMap<TaskId, Vec<Watcher>>,
+    pub(super) letters: BTreeMap<u64, Letter>,
+    pub(super) next_letter: u64,
+    ended: Ended,
+    /// Where drafts of a command begin to be applied before they are stored.
+    pub(super) drafts: Vec<Record>,
+    notices: Vec<Notice>,
+    ready: Vec<Need>,
+}
+
+impl ShardState {
+    /// An empty shard.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            tasks: BTreeMap::new(),
+            queue: Queue::default(),
+            timers: Timers::new(settings.stalled_after_ms),
+            tally: Tally::default(),
+            keys: Keys::default(),
+            held: HashMap::new(),
+            graphs: HashMap::new(),
+            dependents: HashMap::new(),
+            watchers: BTreeMap::new(),
+            letters: BTreeMap::new(),
+            next_letter: 0,
+            ended: Ended::default(),
+            drafts: Vec::new(),
+            notices: Vec::new(),
+            ready: Vec::new(),
+        }
+    }
+
+    /// One task.
+    pub fn task(&self, id: &TaskId) -> Option<&Arc<Task>> {
+        self.tasks.get(id)
+    }
+
+    /// How many tasks are in memory.
+    pub fn len(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    /// Tasks that are not terminal.
+    pub fn open_tasks(&self) -> usize {
+        self.tasks.len() - self.ended.len()
+    }
+
+    /// The timers.
+    pub fn timers(&self) -> &Timers {
+        &self.timers
+    }
+
+    /// The letters that wait to be delivered.
+    pub fn letters(&self) -> impl Iterator<Item = &Letter> {
+        self.letters.values()
+    }
+
+    /// Drafts a record: it is applied now, and stored with everything that was drafted since the
+    /// last [`take_drafts`](Self::take_drafts).
+    pub(super) fn draft(&mut self, record: Record) {
+        self.apply(&record);
+        self.drafts.push(record);
+    }
+
+    /// Drafts a change of one task.
+    pub(super) fn change(&mut self, id: &TaskId, change: Change, at: Timestamp) {
+        self.draft(Record::Changed { at, id: id.clone(), change });
+    }
+
+    /// What was drafted and is not yet stored.
+    pub fn take_drafts(&mut self) -> Vec<Record> {
+        std::mem::take(&mut self.drafts)
+    }
+
+    /// The events of what was applied since the last call.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// What tasks need that became claimable since the last call.
+    pub fn take_ready(&mut self) -> Vec<Need> {
+        std::mem::take(&mut self.ready)
+    }
+
+    /// Folds a record into the state.
+    pub fn apply(&mut self, record: &Record) {
+        match record {
+            Record::Created { at, tasks, key } => {
+                for task in tasks {
+                    self.notices.push(Notice::created(task, *at));
+                    self.add(Arc::new(task.clone()), *at);
+                }
+                if let Some(key) = key {
+                    self.keys.insert(key.clone());
+                }
+            }
+            Record::Changed { at, id, change } => self.apply_change(id, change, *at),
+            Record::Watched { id, watcher } => {
+                let watchers = self.watchers.entry(id.clone()).or_default();
+                if !watchers.contains(watcher) {
+                    watchers.push(watcher.clone());
+                }
+            }
+            Record::Delivered { letters } => {
+                for number in letters {
+                    self.letters.remove(number);
+                }
+            }
+            Record::Restored { task } => self.replace(None, Some(Arc::new((**task).clone()))),
+        }
+    }
+
+    fn add(&mut self, task: Arc<Task>, at: Timestamp) {
+        if let Some(parent) = &task.parent_task_id {
+            let here = shard_of(parent.as_str(), self.settings.shards) == self.settings.shard;
+            if here {
+                let added = Change::SubtaskAdded { id: task.id.clone() };
+                let parent = parent.clone();
+                self.apply_change(&parent, &added, at);
+            } else {
+                let content =
+                    LetterContent::Part { parent: parent.clone(), child: task.id.clone() };
+                self.post(parent, content, at);
+            }
+        }
+        self.replace(None, Some(task));
+    }
+
+    fn apply_change(&mut self, id: &TaskId, change: &Change, at: Timestamp) {
+        let Some(before) = self.tasks.get(id).cloned() else { return };
+        let mut after = Task::clone(&before);
+        after.apply(change, at);
+        let holder = before.claimed_by.as_ref();
+        self.notices.extend(Notice::changed(change, &after, holder, at));
+        self.tally.happened(change, &after, holder, at);
+        if matches!(change, Change::Stalled) {
+            self.timers.told_stalled(&before);
+            return;
+        }
+        let outcomes = (before.status.outcome(), after.status.outcome());
+        self.replace(Some(before), Some(Arc::new(after)));
+        if outcomes.0 != outcomes.1 {
+            self.tell_watchers(id, at);
+        }
+    }
+
+    /// Writes a letter to every task of another shard that waits for `id`.
+    fn tell_watchers(&mut self, id: &TaskId, at: Timestamp) {
+        let Some(watchers) = self.watchers.get(id).cloned() else { return };
+        let Some(task) = self.tasks.get(id).cloned() else { return };
+        for watcher in watchers {
+            let content = LetterContent::Dependency {
+                dependent: watcher.id.clone(),
+                dependency: id.clone(),
+                outcome: task.status.outcome(),
+                result: task.result.clone().filter(|_| task.status == TaskStatus::Completed),
+            };
+            self.post(&watcher.id, content, at);
+        }
+    }
+
+    fn post(&mut self, to: &TaskId, content: LetterContent, at: Timestamp) {
+        let number = self.next_letter;
+        self.next_letter += 1;
+        let to = shard_of(to.as_str(), self.settings.shards);
+        self.letters.insert(number, Letter { number, to, at, content });
+    }
+
+    /// Puts `after` where `before` was, and brings every index up to date.
+    fn replace(&mut self, before: Option<Arc<Task>>, after: Option<Arc<Task>>) {
+        self.timers.update(before.as_deref(), after.as_deref());
+        self.tally.moved(before.as_deref(), after.as_deref());
+        if let Some(task) = &before {
+            self.unlist(task);
+        }
+        let ended =
+            |task: &Option<Arc<Task>>| task.as_ref().is_some_and(|t| t.status.is_terminal());
+        match (ended(&before), ended(&after)) {
+            (true, false) => self.forget_end(before.as_deref()),
+            (false, true) => self.ended.extend(after.as_ref().map(|task| task.id.clone())),
+            _ => {}
+        }
+        if let Some(task) = after {
+            self.list(&task);
+            self.tasks.insert(task.id.clone(), task);
+        }
+        self.evict();
+    }
+
+    fn forget_end(&mut self, task: Option<&Task>) {
+        let Some(task) = task else { return };
+        self.ended.forget(&task.id);
+    }
+
+    fn list(&mut self, task: &Arc<Task>) {
+        // A task that waits for its retry is put into the queue by its timer.
+        if task.status == TaskStatus::Available && task.retry_at.is_none() {
+            self.queue.insert(task);
+            self.ready.push(Need::of(task));
+        }
+        if let (true, Some(holder)) = (task.status.is_held(), &task.claimed_by) {
+            if !self.held.contains_key(holder) {
+                self.held.insert(holder.clone(), BTreeSet::new());
+            }
+            self.held.get_mut(holder).into_iter().for_each(|held| {
+                held.insert(task.id.clone());
+            });
+        }
+        if let Some(graph) = &task.graph_id {
+            self.graphs.entry(graph.clone()).or_default().insert(task.id.clone());
+        }
+        for edge in &task.dependencies {
+            self.dependents.entry(edge.task_id.clone()).or_default().insert(task.id.clone());
+        }
+    }
+
+    fn unlist(&mut self, task: &Task) {
+        if task.status == TaskStatus::Available {
+            self.queue.remove(task);
+        }
+        if let (true, Some(holder)) = (task.status.is_held(), &task.claimed_by)
+            && let Some(held) = self.held.get_mut(holder)
+        {
+            held.remove(&task.id);
+            if held.is_empty() {
+                self.held.remove(holder);
+            }
+        }
+    }
+
+    /// Lets go of the oldest terminal tasks beyond the bound, but of none that an open task still
+    /// looks at. Their last event carries them.
+    fn evict(&mut self) {
+        let mut spared = 0;
+        while self.ended.len() > self.settings.max_terminal_tasks && spared < 8 {
+            let Some(id) = self.ended.pop() else { break };
+            let looked_at = self.dependents.get(&id).is_some_and(|dependents| {
+                dependents
+                    .iter()
+                    .any(|d| self.tasks.get(d).is_some_and(|t| !t.status.is_terminal()))
+            });
+            if looked_at {
+                self.ended.push(id);
+                spared += 1;
+                continue;
+            }
+            self.drop_task(&id);
+        }
+    }
+
+    fn drop_task(&mut self, id: &TaskId) {
+        let Some(task) = self.tasks.remove(id) else { return };
+        self.tally.moved(Some(&task), None);
+        self.watchers.remove(id);
+        self.dependents.remove(id);
+        for edge in &task.dependencies {
+            if let Some(dependents) = self.dependents.get_mut(&edge.task_id) {
+                dependents.remove(id);
+                if dependents.is_empty() {
+                    self.dependents.remove(&edge.task_id);
+                }
+            }
+        }
+        if let Some(graph) = &task.graph_id
+            && let Some(members) = self.graphs.get_mut(graph)
+        {
+            members.remove(id);
+            if members.is_empty() {
+                self.graphs.remove(graph);
+            }
+        }
+    }
+
+    /// A task whose wait for a retry is over joins the queue. Nothing of it is stored.
+    pub fn retry_is_due(&mut self, id: &TaskId, now: Timestamp) {
+        let Some(task) = self.tasks.get(id).cloned() else { return };
+        if !task.is_ready(now) || task.retry_at.is_none() {
+            return;
+        }
+        let mut after = Task::clone(&task);
+        after.retry_at = None;
+        self.replace(Some(task), Some(Arc::new(after)));
+    }
+
+    /// Everything that a snapshot must hold, cheaply: tasks are shared, not copied.
+    pub fn snapshot(&self) -> Vec<SnapshotLine> {
+        let mut lines: Vec<SnapshotLine> =
+            self.tasks.values().cloned().map(SnapshotLine::Task).collect();
+        lines.extend(self.keys.iter().cloned().map(SnapshotLine::Key));
+        lines.extend(self.letters.values().cloned().map(SnapshotLine::Letter));
+        lines.push(SnapshotLine::NextLetter(self.next_letter));
+        let watchers = self.watchers.iter().map(|(id, w)| (id.clone(), w.clone()));
+        lines.extend(watchers.map(|(id, w)| SnapshotLine::Watchers(id, w)));
+        let agents = self.tally.agents().map(|(agent, tally)| (agent.clone(), *tally));
+        lines.extend(agents.map(|(agent, tally)| SnapshotLine::Agent(agent, tally)));
+        lines.push(SnapshotLine::Ended(self.ended.iter().cloned().collect()));
+        lines
+    }
+
+    /// Takes one line of a snapshot.
+    pub fn restore(&mut self, line: SnapshotLine) {
+        match line {
+            SnapshotLine::Task(task) => {
+                self.timers.update(None, Some(&task));
+                self.tally.moved(None, Some(&task));
+                self.list(&task);
+                self.tasks.insert(task.id.clone(), task);
+            }
+            SnapshotLine::Key(key) => self.keys.insert(key),
+            SnapshotLine::Letter(letter) => {
+                self.letters.insert(letter.number, letter);
+            }
+            SnapshotLine::NextLetter(number) => self.next_letter = number,
+            SnapshotLine::Watchers(id, watchers) => {
+                self.watchers.insert(id, watchers);
+            }
+            SnapshotLine::Agent(agent, tally) => self.tally.restore_agent(agent, tally),
+            SnapshotLine::Ended(ids) => self.ended.extend(ids),
+        }
+    }
+}

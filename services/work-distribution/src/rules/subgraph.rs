@@ -1,0 +1,216 @@
+//! What follows for other tasks when one ends, is called off or comes back.
+//!
+//! Every consequence can be found again from the state alone, so that a crash between a cause and
+//! its consequences loses nothing: [`ShardState::reconcile`] draws them anew.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use troupe_domain::fault::Fault;
+use troupe_domain::name::Name;
+use troupe_domain::task::change::Change;
+use troupe_domain::task::{Outcome, Reason, ReasonKind};
+use troupe_domain::{Json, TaskId, Timestamp};
+
+use super::record::LetterContent;
+use super::state::ShardState;
+
+impl ShardState {
+    /// Tells the dependents of `id`, which has ended, and theirs.
+    pub(super) fn settle_dependents(&mut self, id: &TaskId, now: Timestamp) {
+        let mut ended = VecDeque::from([id.clone()]);
+        while let Some(id) = ended.pop_front() {
+            let Some(outcome) = self.tasks.get(&id).and_then(|t| t.status.outcome()) else {
+                continue;
+            };
+            let dependents = self.dependents.get(&id).cloned().unwrap_or_default();
+            for dependent in dependents {
+                if self.settle(&dependent, &id, Some(outcome), None, now) {
+                    ended.push_back(dependent);
+                }
+            }
+        }
+    }
+
+    /// Records how `dependency` ended for `dependent`; tells whether `dependent` ended by it.
+    fn settle(
+        &mut self,
+        dependent: &TaskId,
+        dependency: &TaskId,
+        outcome: Option<Outcome>,
+        result: Option<Json>,
+        now: Timestamp,
+    ) -> bool {
+        let Some(task) = self.tasks.get(dependent) else { return false };
+        let known = task.dependencies.iter().find(|edge| edge.task_id == *dependency);
+        let Some(edge) = known else { return false };
+        if edge.outcome == outcome || task.status.is_terminal() {
+            return false;
+        }
+        let change = match outcome {
+            Some(outcome) => Change::Settled { on: dependency.clone(), outcome, result },
+            None => Change::Unsettled { on: dependency.clone() },
+        };
+        self.change(dependent, change, now);
+        let follows = self.tasks.get(dependent).and_then(|task| task.follow_dependencies(now));
+        let Some(change) = follows else { return false };
+        let ends = matches!(change, Change::Cancelled(_));
+        self.change(dependent, change, now);
+        ends
+    }
+
+    /// Calls off `id`, its parts, and what depends on any of them as the edges' policies say. Gives
+    /// the ids of this shard that were called off, the first first.
+    pub fn cancel(
+        &mut self,
+        id: &TaskId,
+        by: &Name,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<Vec<TaskId>, Fault> {
+        let task = self.tasks.get(id).ok_or_else(|| Fault::not_found("task", id))?;
+        let Some(change) = task.cancel(by, why, now)? else { return Ok(vec![id.clone()]) };
+        let before = self.drafts.len();
+        self.change(id, change, now);
+        let mut parts = VecDeque::from([id.clone()]);
+        let mut seen = BTreeSet::from([id.clone()]);
+        while let Some(whole) = parts.pop_front() {
+            self.settle_dependents(&whole, now);
+            let children =
+                self.tasks.get(&whole).map(|t| t.subtask_ids.clone()).unwrap_or_default();
+            for child in children.into_iter().filter(|child| seen.insert(child.clone())) {
+                let why = format!("a part of {id}, which was called off");
+                let decided = self.tasks.get(&child).and_then(|t| t.cancel(by, &why, now).ok());
+                if let Some(Some(change)) = decided {
+                    self.change(&child, change, now);
+                }
+                parts.push_back(child);
+            }
+        }
+        Ok(self.changed_since(before, |change| matches!(change, Change::Cancelled(_))))
+    }
+
+    /// Brings back `id` and what fell with it. Gives the ids, the first first.
+    pub fn revive(
+        &mut self,
+        id: &TaskId,
+        by: &Name,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<Vec<TaskId>, Fault> {
+        let task = self.tasks.get(id).ok_or_else(|| Fault::not_found("task", id))?;
+        let Some(change) = task.revive(by, why, now)? else { return Ok(Vec::new()) };
+        let before = self.drafts.len();
+        self.change(id, change, now);
+        let mut revived = VecDeque::from([id.clone()]);
+        while let Some(cause) = revived.pop_front() {
+            let dependents = self.dependents.get(&cause).cloned().unwrap_or_default();
+            for dependent in dependents {
+                if self.unsettle(&dependent, &cause, now) {
+                    revived.push_back(dependent);
+                }
+            }
+        }
+        Ok(self.changed_since(before, |change| matches!(change, Change::Revived(_))))
+    }
+
+    /// `cause` came back: `dependent` waits for it again; tells whether `dependent` came back too.
+    fn unsettle(&mut self, dependent: &TaskId, cause: &TaskId, now: Timestamp) -> bool {
+        let Some(task) = self.tasks.get(dependent) else { return false };
+        let fell = task.fell_with(cause);
+        let waits = task.status == troupe_domain::TaskStatus::Blocked;
+        if !fell && !waits {
+            return false;
+        }
+        self.change(dependent, Change::Unsettled { on: cause.clone() }, now);
+        if fell {
+            let reason = Reason {
+                at: now,
+                kind: ReasonKind::Revived,
+                message: format!("the dependency {cause} was revived"),
+                by: None,
+                epoch: None,
+                task_id: Some(cause.clone()),
+            };
+            self.change(dependent, Change::Revived(reason), now);
+        }
+        fell
+    }
+
+    /// A letter of another shard. An error means: not yet, send it again.
+    pub fn receive(&mut self, content: LetterContent, now: Timestamp) -> Result<(), Fault> {
+        match content {
+            LetterContent::Dependency { dependent, dependency, outcome, result } => {
+                if !self.tasks.contains_key(&dependent) {
+                    return Err(Fault::not_found("task", dependent));
+                }
+                if outcome.is_none() {
+                    if self.unsettle(&dependent, &dependency, now) {
+                        self.settle_after_revival(&dependent, now);
+                    }
+                } else if self.settle(&dependent, &dependency, outcome, result, now) {
+                    self.settle_dependents(&dependent, now);
+                }
+                Ok(())
+            }
+            LetterContent::Part { parent, child } => {
+                let whole =
+                    self.tasks.get(&parent).ok_or_else(|| Fault::not_found("task", &parent))?;
+                if !whole.subtask_ids.contains(&child) {
+                    self.change(&parent, Change::SubtaskAdded { id: child }, now);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn settle_after_revival(&mut self, revived: &TaskId, now: Timestamp) {
+        let mut queue = VecDeque::from([revived.clone()]);
+        while let Some(cause) = queue.pop_front() {
+            for dependent in self.dependents.get(&cause).cloned().unwrap_or_default() {
+                if self.unsettle(&dependent, &cause, now) {
+                    queue.push_back(dependent);
+                }
+            }
+        }
+    }
+
+    /// Draws every consequence that is missing; after a crash in the middle of drawing them.
+    pub fn reconcile(&mut self, now: Timestamp) {
+        let blocked: Vec<TaskId> = self
+            .tasks
+            .values()
+            .filter(|task| task.status == troupe_domain::TaskStatus::Blocked)
+            .map(|task| task.id.clone())
+            .collect();
+        for id in blocked {
+            let Some(task) = self.tasks.get(&id).cloned() else { continue };
+            let mut ended = false;
+            for edge in task.dependencies.iter().filter(|edge| edge.outcome.is_none()) {
+                let outcome = self.tasks.get(&edge.task_id).and_then(|d| d.status.outcome());
+                if outcome.is_some() {
+                    ended |= self.settle(&id, &edge.task_id, outcome, None, now);
+                }
+            }
+            let follows = self.tasks.get(&id).and_then(|task| task.follow_dependencies(now));
+            if let Some(change) = follows {
+                ended |= matches!(change, Change::Cancelled(_));
+                self.change(&id, change, now);
+            }
+            if ended {
+                self.settle_dependents(&id, now);
+            }
+        }
+    }
+
+    fn changed_since(&self, from: usize, wanted: impl Fn(&Change) -> bool) -> Vec<TaskId> {
+        self.drafts[from..]
+            .iter()
+            .filter_map(|record| match record {
+                super::record::Record::Changed { id, change, .. } if wanted(change) => {
+                    Some(id.clone())
+                }
+                _ => None,
+            })
+            .collect()
+    }
+}

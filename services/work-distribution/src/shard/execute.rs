@@ -1,0 +1,119 @@
+//! From a request to the rules: one line each.
+
+use troupe_domain::{Fault, Timestamp};
+
+use super::request::{ShardReply, ShardRequest};
+use crate::rules::state::ShardState;
+
+/// Whether a request can only read.
+pub fn only_reads(request: &ShardRequest) -> bool {
+    matches!(
+        request,
+        ShardRequest::CreatedUnder { .. }
+            | ShardRequest::Peek { .. }
+            | ShardRequest::Get { .. }
+            | ShardRequest::List { .. }
+            | ShardRequest::Available { .. }
+            | ShardRequest::Heads { .. }
+            | ShardRequest::Records { .. }
+            | ShardRequest::Stats
+    )
+}
+
+/// Carries a request out. What it writes is drafted in the state.
+pub fn execute(
+    state: &mut ShardState,
+    request: ShardRequest,
+    now: Timestamp,
+    jitter: f64,
+) -> Result<ShardReply, Fault> {
+    if only_reads(&request) {
+        read(state, request, now)
+    } else {
+        write(state, request, now, jitter)
+    }
+}
+
+fn write(
+    state: &mut ShardState,
+    request: ShardRequest,
+    now: Timestamp,
+    jitter: f64,
+) -> Result<ShardReply, Fault> {
+    use ShardRequest as Q;
+    let receipt = |receipt| ShardReply::Receipt(receipt);
+    match request {
+        Q::Create { tasks, key } => {
+            state.create(tasks, key, now).map(|before| ShardReply::Created { before })
+        }
+        Q::ClaimBest { fitness, claimer } => {
+            state.claim_best(&claimer, &fitness.0, now).map(ShardReply::Claimed)
+        }
+        Q::Claim { id, fitness, claimer, expected_epoch } => state
+            .claim(&id, &claimer, &fitness.0, expected_epoch, now)
+            .map(|task| ShardReply::Claimed(Some(task))),
+        Q::Start(hold) => state.start(&hold.id, &hold.holder(), now).map(receipt),
+        Q::Extend { hold, lease_ms, percent } => {
+            state.extend(&hold.id, &hold.holder(), lease_ms, percent, now).map(receipt)
+        }
+        Q::Complete { hold, result, evidence } => {
+            state.complete(&hold.id, &hold.holder(), result, evidence, now).map(receipt)
+        }
+        Q::Fail { hold, error, retryable } => {
+            state.fail(&hold.id, &hold.holder(), &error, retryable, now, jitter).map(receipt)
+        }
+        Q::Release { hold, reason } => {
+            state.release(&hold.id, &hold.holder(), &reason, now).map(receipt)
+        }
+        Q::Cancel { id, by, reason } => state.cancel(&id, &by, &reason, now).map(ShardReply::Ids),
+        Q::Verify { id, judgement, fitness } => {
+            state.verify(&id, &judgement.into(), fitness.as_ref().map(|f| &f.0), now).map(receipt)
+        }
+        Q::Revive { id, by, reason, archived } => {
+            if let Some(task) = archived {
+                state.restore_archived(*task);
+            }
+            state.revive(&id, &by, &reason, now).map(ShardReply::Ids)
+        }
+        Q::Watch { id, watcher } => state.watch(&id, watcher).map(ShardReply::Task),
+        Q::Letter(content) => state.receive(content, now).map(|()| ShardReply::Done),
+        read => Err(ShardReply::Done.unexpected().with("request", format!("{read:?}"))),
+    }
+}
+
+fn read(state: &ShardState, request: ShardRequest, now: Timestamp) -> Result<ShardReply, Fault> {
+    use ShardRequest as Q;
+    Ok(match request {
+        Q::CreatedUnder { key, digest } => {
+            ShardReply::Created { before: state.created_under(&key, digest)? }
+        }
+        Q::Peek { fitness, claimer } => ShardReply::Peeked {
+            place: state.peek(&fitness.0),
+            held: state.held_by(&claimer.agent),
+            again: state.claimed_before(&claimer),
+        },
+        Q::Get { id } => {
+            let task = state.task(&id).ok_or_else(|| Fault::not_found("task", &id))?;
+            ShardReply::Task(state.shown(task))
+        }
+        Q::List { filter } => {
+            let limit = filter.limit.unwrap_or(100);
+            let visit = state.visit(&filter, filter.after.as_ref(), limit);
+            ShardReply::Page { tasks: visit.tasks, next: visit.next }
+        }
+        Q::Available { fitness, limit } => {
+            let (tasks, total) = state.available(&fitness.0, limit);
+            ShardReply::Waiting { tasks, total }
+        }
+        Q::Heads { limit } => {
+            ShardReply::Waiting { tasks: state.heads(limit), total: state.queued() }
+        }
+        Q::Records { agents } => ShardReply::Records(
+            agents.iter().map(|a| (state.tally_of(a), state.held_by(a) as u64)).collect(),
+        ),
+        _ => {
+            let (stats, timed) = state.statistics(now);
+            ShardReply::Stats(Box::new(stats), timed)
+        }
+    })
+}

@@ -1,0 +1,184 @@
+//! Snapshots: what a shard is at one place of its log, so that the log before it can go.
+//!
+//! A snapshot is a number of chunks and a manifest that names them with their digest. The manifest is
+//! written last; the log is purged only up to the snapshot before the newest one, so that a damaged
+//! newest snapshot costs a longer replay and nothing else.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use troupe_bus::port::{Log, ReadError};
+use troupe_contract::subject;
+
+use super::owner::Shard;
+use crate::rules::record::SnapshotLine;
+
+/// Bytes of one chunk, about.
+const CHUNK_BYTES: usize = 1024 * 1024;
+
+/// Where snapshots are. The last message on the manifest's subject counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The newest.
+    pub newest: Option<SnapshotRef>,
+    /// The one before.
+    pub former: Option<SnapshotRef>,
+}
+
+/// One snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotRef {
+    /// It holds every record up to this sequence.
+    pub through: u64,
+    /// How many chunks it has.
+    pub chunks: usize,
+    /// SHA-256 over all chunks, hexadecimal.
+    pub sha256: String,
+    /// Their size.
+    pub size_bytes: u64,
+}
+
+/// When to take a snapshot.
+#[derive(Debug, Clone, Copy)]
+pub struct SnapshotPolicy {
+    /// After so many bytes of log; and at least as many as the last snapshot had.
+    pub after_log_bytes: u64,
+}
+
+/// Takes snapshots of `shard` as its log grows, until it is closed.
+pub async fn run(shard: Arc<Shard>, policy: SnapshotPolicy, mut manifest: Manifest) {
+    let mut tick = tokio::time::interval(std::time::Duration::from_millis(500));
+    loop {
+        tick.tick().await;
+        if shard.closed().is_some() {
+            return;
+        }
+        let last = manifest.newest.as_ref().map_or(0, |s| s.size_bytes);
+        if shard.log_bytes.load(Ordering::Relaxed) < policy.after_log_bytes.max(last) {
+            continue;
+        }
+        match take(&shard, &manifest).await {
+            Ok(next) => manifest = next,
+            Err(why) => tracing::warn!(shard = shard.number(), why, "no snapshot was taken"),
+        }
+    }
+}
+
+/// Takes one snapshot. Any failure leaves the former one in force.
+pub async fn take(shard: &Arc<Shard>, manifest: &Manifest) -> Result<Manifest, String> {
+    let (lines, fate) =
+        shard.cut(crate::rules::state::ShardState::snapshot).ok_or("the shard is closed")?;
+    let covered = shard.log_bytes.load(Ordering::Relaxed);
+    let through = fate.wait().await.ok_or("the shard changed hands")?;
+    // Events before `through` cannot be derived from the log once it is purged.
+    if !shard.published().reaches(through).await {
+        return Err("its events could not be published".to_owned());
+    }
+    let (chunks, sha256) = tokio::task::spawn_blocking(move || encode(&lines))
+        .await
+        .map_err(|why| why.to_string())??;
+    let log = &shard.ports().log;
+    for (index, chunk) in chunks.iter().enumerate() {
+        let subject = subject::work_snapshot_chunk(shard.number(), through, index);
+        log.put(&subject, chunk.clone()).await.map_err(|why| why.to_string())?;
+    }
+    let size_bytes = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+    let newest = SnapshotRef { through, chunks: chunks.len(), sha256, size_bytes };
+    let next = Manifest { newest: Some(newest), former: manifest.newest.clone() };
+    write_manifest(shard, &next).await?;
+    shard.log_bytes.fetch_sub(covered, Ordering::Relaxed);
+    if let Err(why) = forget(shard, manifest, &next).await {
+        tracing::warn!(shard = shard.number(), %why, "the log was not purged");
+    }
+    tracing::info!(shard = shard.number(), through, size_bytes, "snapshot taken");
+    Ok(next)
+}
+
+async fn write_manifest(shard: &Arc<Shard>, manifest: &Manifest) -> Result<(), String> {
+    // A former owner must not replace the manifest of a later one: the batch that marks the place
+    // was stored under the fence, and a later owner's newest snapshot lies further on.
+    let subject = subject::work_manifest(shard.number());
+    let log = &shard.ports().log;
+    let last = log.last(&subject).await.map_err(|why| why.to_string())?;
+    let sequence = last.as_ref().map_or(0, |entry| entry.sequence);
+    let known = last.and_then(|entry| serde_json::from_slice::<Manifest>(&entry.body).ok());
+    let through = |m: &Manifest| m.newest.as_ref().map_or(0, |s| s.through);
+    if known.is_some_and(|known| through(&known) >= through(manifest)) {
+        return Err("a newer snapshot exists".to_owned());
+    }
+    let body = serde_json::to_vec(manifest).map_err(|why| why.to_string())?;
+    log.append(&subject, body.into(), sequence).await.map(|_| ()).map_err(|why| why.to_string())
+}
+
+/// Removes what neither of the two snapshots needs.
+async fn forget(shard: &Arc<Shard>, before: &Manifest, now: &Manifest) -> Result<(), ReadError> {
+    let log = &shard.ports().log;
+    if let Some(former) = &now.former {
+        log.purge_below(&subject::work_log(shard.number()), former.through).await?;
+    }
+    if let Some(gone) = &before.former {
+        for index in 0..gone.chunks {
+            let chunk = subject::work_snapshot_chunk(shard.number(), gone.through, index);
+            log.purge_below(&chunk, u64::MAX).await?;
+        }
+    }
+    Ok(())
+}
+
+fn encode(lines: &[SnapshotLine]) -> Result<(Vec<Bytes>, String), String> {
+    let mut digest = Sha256::new();
+    let mut chunks = Vec::new();
+    let mut chunk = Vec::with_capacity(CHUNK_BYTES + 4096);
+    for line in lines {
+        serde_json::to_writer(&mut chunk, line).map_err(|why| why.to_string())?;
+        chunk.push(b'\n');
+        if chunk.len() >= CHUNK_BYTES {
+            digest.update(&chunk);
+            chunks.push(Bytes::from(std::mem::take(&mut chunk)));
+        }
+    }
+    if !chunk.is_empty() {
+        digest.update(&chunk);
+        chunks.push(chunk.into());
+    }
+    Ok((chunks, hex(&digest.finalize())))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Reads the manifest.
+pub async fn manifest(log: &dyn Log, shard: u16) -> Result<Manifest, ReadError> {
+    let last = log.last(&subject::work_manifest(shard)).await?;
+    Ok(last.and_then(|entry| serde_json::from_slice(&entry.body).ok()).unwrap_or_default())
+}
+
+/// Reads a snapshot; `None` if it is not whole.
+pub async fn load(
+    log: &dyn Log,
+    shard: u16,
+    snapshot: &SnapshotRef,
+) -> Result<Option<Vec<SnapshotLine>>, ReadError> {
+    let mut digest = Sha256::new();
+    let mut lines = Vec::new();
+    for index in 0..snapshot.chunks {
+        let subject = subject::work_snapshot_chunk(shard, snapshot.through, index);
+        let Some(chunk) = log.last(&subject).await? else { return Ok(None) };
+        digest.update(&chunk.body);
+        for line in chunk.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            match serde_json::from_slice(line) {
+                Ok(line) => lines.push(line),
+                Err(_) => return Ok(None),
+            }
+        }
+    }
+    Ok((hex(&digest.finalize()) == snapshot.sha256).then_some(lines))
+}
