@@ -7,6 +7,7 @@ pub mod call;
 pub mod connect;
 mod discovery;
 pub mod events;
+pub mod follow;
 pub mod log;
 pub mod peer;
 pub mod port;

@@ -24,7 +24,7 @@ const READ_STALL: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct StreamLog {
     bus: Bus,
-    stream: Stream,
+    pub(crate) stream: Stream,
 }
 
 impl std::fmt::Debug for StreamLog {
