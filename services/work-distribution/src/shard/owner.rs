@@ -361,6 +361,17 @@ impl Shard {
         }
     }
 
+    /// Waits until the shard takes no requests any more.
+    pub async fn wait_closed(&self) {
+        loop {
+            let ended = self.ended.notified();
+            if self.closed().is_some() {
+                return;
+            }
+            ended.await;
+        }
+    }
+
     /// Why the shard is closed, if it is.
     pub fn closed(&self) -> Option<&'static str> {
         self.inner.lock().closed

@@ -1,0 +1,88 @@
+//! Ending work: complete, fail, release, cancel, verify, revive.
+
+use troupe_bus::Call;
+use troupe_contract::work::{
+    CancelRequest, CompleteRequest, FailRequest, ReleaseRequest, ReviveRequest, TaskIds,
+    TaskReceipt, VerifyRequest,
+};
+use troupe_domain::Task;
+use troupe_domain::fault::{Code, Fault};
+
+use super::{Work, deadline};
+use crate::replica::archive;
+use crate::shard::request::{Fitness, Hold, Judgement};
+use crate::shard::{ShardReply, ShardRequest};
+
+/// `work.complete`
+pub async fn complete(work: &Work, call: Call<CompleteRequest>) -> Result<TaskReceipt, Fault> {
+    let until = deadline(&call);
+    let CompleteRequest { task_id, epoch, result, evidence } = call.request;
+    let hold = Hold { id: task_id.clone(), by: call.caller, epoch };
+    work.receipt(&task_id, ShardRequest::Complete { hold, result, evidence }, until).await
+}
+
+/// `work.fail`
+pub async fn fail(work: &Work, call: Call<FailRequest>) -> Result<TaskReceipt, Fault> {
+    let until = deadline(&call);
+    let FailRequest { task_id, epoch, error, retryable } = call.request;
+    let hold = Hold { id: task_id.clone(), by: call.caller, epoch };
+    work.receipt(&task_id, ShardRequest::Fail { hold, error, retryable }, until).await
+}
+
+/// `work.release`
+pub async fn release(work: &Work, call: Call<ReleaseRequest>) -> Result<TaskReceipt, Fault> {
+    let until = deadline(&call);
+    let ReleaseRequest { task_id, epoch, reason } = call.request;
+    let hold = Hold { id: task_id.clone(), by: call.caller, epoch };
+    work.receipt(&task_id, ShardRequest::Release { hold, reason }, until).await
+}
+
+/// `work.cancel`
+pub async fn cancel(work: &Work, call: Call<CancelRequest>) -> Result<TaskIds, Fault> {
+    let until = deadline(&call);
+    let CancelRequest { task_id, reason } = call.request;
+    let request = ShardRequest::Cancel { id: task_id.clone(), by: call.caller, reason };
+    match work.ask(&task_id, request, until).await? {
+        ShardReply::Ids(task_ids) => Ok(TaskIds { task_ids }),
+        other => Err(other.unexpected()),
+    }
+}
+
+/// `work.verify`
+pub async fn verify(work: &Work, call: Call<VerifyRequest>) -> Result<TaskReceipt, Fault> {
+    let until = deadline(&call);
+    let VerifyRequest { task_id, epoch, accept, reason, evidence } = call.request;
+    // A person need not be registered; the task says whether that will do.
+    let fitness = match work.fleet.agent(&call.caller).await {
+        Ok((_, profile)) => Some(Fitness((*profile).clone())),
+        Err(fault) if fault.code == Code::FailedPrecondition => None,
+        Err(fault) => return Err(fault),
+    };
+    let judgement = Judgement { by: call.caller, epoch, accept, reason, evidence };
+    let request = ShardRequest::Verify { id: task_id.clone(), judgement, fitness };
+    work.receipt(&task_id, request, until).await
+}
+
+/// `work.revive`
+pub async fn revive(work: &Work, call: Call<ReviveRequest>) -> Result<TaskIds, Fault> {
+    let until = deadline(&call);
+    let ReviveRequest { task_id, reason } = call.request;
+    let request = |archived| ShardRequest::Revive {
+        id: task_id.clone(),
+        by: call.caller.clone(),
+        reason: reason.clone(),
+        archived,
+    };
+    let reply = match work.ask(&task_id, request(None), until).await {
+        Err(fault) if fault.code == Code::NotFound => {
+            let task = archive::find(&*work.archive, &task_id).await?.ok_or(fault)?;
+            let archived = Some(Box::new(Task::clone(&task)));
+            work.ask(&task_id, request(archived), until).await?
+        }
+        reply => reply?,
+    };
+    match reply {
+        ShardReply::Ids(task_ids) => Ok(TaskIds { task_ids }),
+        other => Err(other.unexpected()),
+    }
+}
