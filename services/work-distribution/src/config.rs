@@ -25,6 +25,8 @@ pub struct Config {
     pub max_terminal_tasks_per_shard: usize,
     /// Tasks of a shard that are not terminal; the next creation is refused.
     pub max_open_tasks_per_shard: usize,
+    /// Bytes of the tasks of a shard that are not terminal; the next creation is refused.
+    pub max_open_bytes_per_shard: usize,
     /// A shard takes a snapshot when its log has grown by so much.
     pub snapshot_after_log_bytes: u64,
 }
@@ -38,7 +40,8 @@ impl Default for Config {
             default_lease_ms: 60_000,
             stalled_after_ms: 600_000,
             max_terminal_tasks_per_shard: 10_000,
-            max_open_tasks_per_shard: 1_000_000,
+            max_open_tasks_per_shard: 250_000,
+            max_open_bytes_per_shard: 256 * 1024 * 1024,
             snapshot_after_log_bytes: 32 * 1024 * 1024,
         }
     }
@@ -65,6 +68,7 @@ impl Config {
         for (name, value) in [
             ("stalled_after_ms", self.stalled_after_ms),
             ("max_open_tasks_per_shard", self.max_open_tasks_per_shard as u64),
+            ("max_open_bytes_per_shard", self.max_open_bytes_per_shard as u64),
             ("snapshot_after_log_bytes", self.snapshot_after_log_bytes),
         ] {
             if value == 0 {
@@ -82,6 +86,7 @@ impl Config {
             stalled_after_ms: self.stalled_after_ms,
             max_terminal_tasks: self.max_terminal_tasks_per_shard,
             max_open_tasks: self.max_open_tasks_per_shard,
+            max_open_bytes: self.max_open_bytes_per_shard,
         }
     }
 }

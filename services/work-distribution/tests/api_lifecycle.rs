@@ -26,7 +26,10 @@ async fn a_task_is_created_claimed_started_and_completed() {
     assert_eq!(ann.call::<Complete>(&done).await.unwrap().status, TaskStatus::Completed);
     let read = TaskRef { task_id: claimed.task.id.clone() };
     let task = fleet.operator.call::<GetTask>(&read).await.unwrap().task;
-    assert_eq!((task.status, task.result.clone()), (TaskStatus::Completed, Some(Json::text("done"))));
+    assert_eq!(
+        (task.status, task.result.clone()),
+        (TaskStatus::Completed, Some(Json::text("done")))
+    );
     assert!(ann.call::<Next>(&NextRequest { wait_ms: 0 }).await.unwrap().task.is_none());
 }
 
@@ -107,7 +110,8 @@ async fn dependencies_in_any_shard_are_awaited_and_their_results_seen() {
     let ann = fleet.agent("ann", "implementer", &[]).await;
     let mut first = Vec::new();
     for index in 0..8 {
-        let created = fleet.operator.call::<Create>(&task(&format!("first {index}"))).await.unwrap();
+        let created =
+            fleet.operator.call::<Create>(&task(&format!("first {index}"))).await.unwrap();
         first.push(created.task.id.clone());
     }
     let spec = TaskSpec {

@@ -34,7 +34,8 @@ pub struct StreamSpec {
     pub metadata: Vec<(&'static str, String)>,
 }
 
-const GIB: i64 = 1024 * 1024 * 1024;
+/// The server reserves what a stream may hold, so that the sum must fit a small machine.
+const MIB: i64 = 1024 * 1024;
 
 /// The log of one shard of work distribution: records, snapshots and their manifest. Waiting work
 /// lives here, so nothing ages out: the owner purges what a snapshot covers.
@@ -44,7 +45,7 @@ pub fn work_log(shard: u16, shards: u16) -> StreamSpec {
         description: "The log of one shard of work distribution.",
         subjects: vec![format!("{PREFIX}.log.work.{shard}.>")],
         max_messages_per_subject: 0,
-        max_bytes: 32 * GIB,
+        max_bytes: 1024 * MIB,
         max_age_s: 0,
         when_full: WhenFull::Refuse,
         duplicate_window_s: 120,
@@ -59,7 +60,7 @@ pub fn agents() -> StreamSpec {
         description: "The newest state of every agent, one subject each.",
         subjects: vec![format!("{PREFIX}.state.agent.*")],
         max_messages_per_subject: 1,
-        max_bytes: 4 * GIB,
+        max_bytes: 256 * MIB,
         max_age_s: 0,
         when_full: WhenFull::Refuse,
         duplicate_window_s: 120,
@@ -74,7 +75,7 @@ pub fn events() -> StreamSpec {
         description: "What happened, as CloudEvents.",
         subjects: vec![format!("{PREFIX}.event.>")],
         max_messages_per_subject: 0,
-        max_bytes: 32 * GIB,
+        max_bytes: 2048 * MIB,
         max_age_s: 7 * 24 * 3600,
         when_full: WhenFull::DropOldest,
         duplicate_window_s: 120,
@@ -89,7 +90,7 @@ pub fn mailboxes() -> StreamSpec {
         description: "Messages that wait for their recipient.",
         subjects: vec![format!("{PREFIX}.agent.*.inbox.*")],
         max_messages_per_subject: 0,
-        max_bytes: 8 * GIB,
+        max_bytes: 512 * MIB,
         max_age_s: 7 * 24 * 3600,
         when_full: WhenFull::Refuse,
         duplicate_window_s: 120,

@@ -6,7 +6,7 @@ use troupe_domain::fault::{Code, Fault};
 use troupe_domain::{Task, TaskId, TaskStatus, Timestamp};
 
 use super::record::{CreatedUnder, CreationKey, Record, Watcher};
-use super::state::ShardState;
+use super::state::{ShardState, weight};
 
 impl ShardState {
     /// What an earlier request created under the same key; a fault if it asked for something else.
@@ -37,6 +37,10 @@ impl ShardState {
         }
         if self.open_tasks() + tasks.len() > self.settings.max_open_tasks {
             return Err(Fault::exhausted("max_open_tasks", self.settings.max_open_tasks));
+        }
+        let bytes: usize = tasks.iter().map(weight).sum();
+        if self.open_bytes + bytes > self.settings.max_open_bytes {
+            return Err(Fault::exhausted("max_open_bytes", self.settings.max_open_bytes));
         }
         if let Some(task) = tasks.iter().find(|task| self.tasks.contains_key(&task.id)) {
             return Err(Fault::new(Code::AlreadyExists, format!("the id {} is taken", task.id))

@@ -30,6 +30,25 @@ pub struct Settings {
     pub max_terminal_tasks: usize,
     /// Tasks that are not terminal; the next creation is refused.
     pub max_open_tasks: usize,
+    /// Bytes of tasks that are not terminal; the next creation is refused.
+    pub max_open_bytes: usize,
+}
+
+/// Bytes of terminal tasks that stay in memory, as a share of what open ones may take.
+const TERMINAL_SHARE: usize = 4;
+
+/// What a task takes in memory, about: its texts, and the rest as a constant.
+pub(super) fn weight(task: &Task) -> usize {
+    const REST_BYTES: usize = 1_024;
+    let json =
+        |json: &Option<troupe_domain::Json>| json.as_ref().map_or(0, troupe_domain::Json::len);
+    REST_BYTES
+        + task.description.len()
+        + task.prompt.as_ref().map_or(0, String::len)
+        + json(&task.payload)
+        + json(&task.metadata)
+        + json(&task.result)
+        + task.dependencies.len() * 64
 }
 
 /// One shard.
@@ -49,6 +68,8 @@ pub struct ShardState {
     pub(super) letters: BTreeMap<u64, Letter>,
     pub(super) next_letter: u64,
     ended: Ended,
+    pub(super) open_bytes: usize,
+    ended_bytes: usize,
     /// Where drafts of a command begin to be applied before they are stored.
     pub(super) drafts: Vec<Record>,
     notices: Vec<Notice>,
@@ -72,6 +93,8 @@ impl ShardState {
             letters: BTreeMap::new(),
             next_letter: 0,
             ended: Ended::default(),
+            open_bytes: 0,
+            ended_bytes: 0,
             drafts: Vec::new(),
             notices: Vec::new(),
             ready: Vec::new(),
@@ -233,11 +256,24 @@ impl ShardState {
             (false, true) => self.ended.extend(after.as_ref().map(|task| task.id.clone())),
             _ => {}
         }
+        self.weigh(before.as_deref(), after.as_deref());
         if let Some(task) = after {
             self.list(&task);
             self.tasks.insert(task.id.clone(), task);
         }
         self.evict();
+    }
+
+    fn weigh(&mut self, before: Option<&Task>, after: Option<&Task>) {
+        let sum = |bytes: &mut (usize, usize), task: &Task| {
+            let side = if task.status.is_terminal() { &mut bytes.1 } else { &mut bytes.0 };
+            *side += weight(task);
+        };
+        let (mut less, mut more) = ((0, 0), (0, 0));
+        before.into_iter().for_each(|task| sum(&mut less, task));
+        after.into_iter().for_each(|task| sum(&mut more, task));
+        self.open_bytes = self.open_bytes + more.0 - less.0;
+        self.ended_bytes = self.ended_bytes + more.1 - less.1;
     }
 
     fn forget_end(&mut self, task: Option<&Task>) {
@@ -285,7 +321,10 @@ impl ShardState {
     /// looks at. Their last event carries them.
     fn evict(&mut self) {
         let mut spared = 0;
-        while self.ended.len() > self.settings.max_terminal_tasks && spared < 8 {
+        let max_bytes = self.settings.max_open_bytes / TERMINAL_SHARE;
+        while spared < 8
+            && (self.ended.len() > self.settings.max_terminal_tasks || self.ended_bytes > max_bytes)
+        {
             let Some(id) = self.ended.pop() else { break };
             let looked_at = self.dependents.get(&id).is_some_and(|dependents| {
                 dependents
@@ -304,6 +343,7 @@ impl ShardState {
     fn drop_task(&mut self, id: &TaskId) {
         let Some(task) = self.tasks.remove(id) else { return };
         self.tally.moved(Some(&task), None);
+        self.weigh(Some(&task), None);
         self.watchers.remove(id);
         self.dependents.remove(id);
         for edge in &task.dependencies {
@@ -356,6 +396,7 @@ impl ShardState {
             SnapshotLine::Task(task) => {
                 self.timers.update(None, Some(&task));
                 self.tally.moved(None, Some(&task));
+                self.weigh(None, Some(&task));
                 self.list(&task);
                 self.tasks.insert(task.id.clone(), task);
             }

@@ -1,5 +1,5 @@
 //! A stack for tests: real NATS, real services in this process, agents by name.
-#![allow(dead_code)] // each test file uses a part of it
+#![allow(dead_code, unreachable_pub, missing_docs)] // each test file uses a part of it
 
 use std::time::Duration;
 
@@ -37,10 +37,14 @@ pub async fn connect(nats: &NatsServer, as_whom: &str) -> Bus {
 
 impl Fleet {
     pub async fn start() -> Self {
-        Self::with(Config::default(), troupe_registry::Config::default(), 1).await
+        Self::with(Config::default(), troupe_registry::Config::default().settings(), 1).await
     }
 
-    pub async fn with(config: Config, registry: troupe_registry::Config, replicas: usize) -> Self {
+    pub async fn with(
+        config: Config,
+        registry: troupe_registry::Settings,
+        replicas: usize,
+    ) -> Self {
         let nats = NatsServer::start().await.unwrap();
         let bus = connect(&nats, "troupe-registry").await;
         let registry = troupe_registry::Replica::start(&bus, &registry, None).await.unwrap();
@@ -83,8 +87,12 @@ impl Fleet {
         agent: &Bus,
         result: impl Fn(&ClaimedTask) -> String,
     ) -> ClaimedTask {
-        let claimed =
-            agent.call::<Next>(&NextRequest { wait_ms: 4_000 }).await.unwrap().task.expect("a task");
+        let claimed = agent
+            .call::<Next>(&NextRequest { wait_ms: 4_000 })
+            .await
+            .unwrap()
+            .task
+            .expect("a task");
         let (task_id, epoch) = (claimed.task.id.clone(), claimed.task.epoch);
         agent.call::<Start>(&HoldRequest { task_id: task_id.clone(), epoch }).await.unwrap();
         let result = Some(Json::text(&result(&claimed)));
@@ -100,10 +108,8 @@ impl Fleet {
 
     pub async fn until_status(&self, id: &TaskId, wanted: TaskStatus) {
         let what = format!("{id} to be {}", wanted.as_str());
-        eventually(&what, PATIENCE, || async {
-            (self.status(id).await == wanted).then_some(())
-        })
-        .await;
+        eventually(&what, PATIENCE, || async { (self.status(id).await == wanted).then_some(()) })
+            .await;
     }
 
     pub async fn until_waiting(&self, polls: usize) {

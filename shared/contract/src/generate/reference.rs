@@ -242,7 +242,7 @@ fn stream_row(spec: StreamSpec) -> Vec<String> {
     if spec.max_age_s > 0 {
         keeps.push(format!("{} days", spec.max_age_s / 86_400));
     }
-    keeps.push(format!("{} GiB", spec.max_bytes >> 30));
+    keeps.push(format!("{} MiB", spec.max_bytes >> 20));
     let when_full = match spec.when_full {
         WhenFull::Refuse => "refuses new ones",
         WhenFull::DropOldest => "drops the oldest",
