@@ -28,7 +28,7 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     let compose = document::read(&root.join("docker-compose.yml"))?;
     wrong.extend(compose::violations(&compose));
     wrong.extend(settings::in_compose(&compose));
-    wrong.extend(settings::payloads(root)?);
+    wrong.extend(settings::servers(root)?);
     if !wrong.is_empty() {
         bail!("{}", wrong.join("\n  "));
     }

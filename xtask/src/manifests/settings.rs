@@ -1,5 +1,5 @@
 //! What is set agrees with what is read: every `TROUPE_…` variable of a deployment is one that a
-//! service knows, and the server's largest message is the contract's.
+//! service knows, and a nats-server takes the contract's largest message and all of its streams.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,32 +8,42 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_norway::Value;
 use troupe_contract::generate::limits;
+use troupe_contract::stream;
 
 use super::compose;
 use super::document::{Document, list, pairs, pod_template, text};
 
 const PREFIX: &str = "TROUPE_";
 
-/// The variables that every service reads.
+/// The variables that every service reads. A test holds them against the runtime's configuration,
+/// which a lint does not have to compile.
 const KNOWN: &[&str] = &[
-    "TROUPE_NATS__URL",
-    "TROUPE_REDIS__URL",
     "TROUPE_ADMIN__LISTEN",
+    "TROUPE_DRAIN_TIMEOUT_MS",
     "TROUPE_LOG__FORMAT",
     "TROUPE_LOG__LEVEL",
+    "TROUPE_NATS__CREDENTIALS_FILE",
+    "TROUPE_NATS__NAME",
+    "TROUPE_NATS__PASSWORD",
+    "TROUPE_NATS__URL",
+    "TROUPE_NATS__USER",
     "TROUPE_OTLP__ENDPOINT",
-    "TROUPE_DRAIN_TIMEOUT_MS",
+    "TROUPE_REDIS__URL",
 ];
 
 /// The files that configure a nats-server.
 const NATS_FILES: [&str; 2] = ["deploy/nats/nats.conf", "k8s/base/nats.yaml"];
 
-/// Servers whose largest message is not the contract's.
-pub(super) fn payloads(root: &Path) -> Result<Vec<String>> {
+/// Shards of work distribution where a deployment says nothing.
+const DEFAULT_SHARDS: u16 = 4;
+
+/// Servers that would refuse a message or a stream of the contract.
+pub(super) fn servers(root: &Path) -> Result<Vec<String>> {
     let mut wrong = Vec::new();
     for file in NATS_FILES {
         let text = fs::read_to_string(root.join(file)).with_context(|| file.to_owned())?;
-        wrong.extend(payload(&text).map(|why| format!("{file}: {why}")));
+        let refusals = payload(&text).into_iter().chain(store(&text));
+        wrong.extend(refusals.map(|why| format!("{file}: {why}")));
     }
     Ok(wrong)
 }
@@ -43,6 +53,18 @@ fn payload(configuration: &str) -> Option<String> {
     let wanted = format!("max_payload: {}MB", limit.value >> 20);
     let has = configuration.lines().any(|line| line.trim() == wanted);
     (!has).then(|| format!("must say `{wanted}`"))
+}
+
+/// The server counts what a stream may grow to when it is made, not when it grows.
+fn store(configuration: &str) -> Option<String> {
+    let reserved: i64 = stream::all(DEFAULT_SHARDS).iter().map(|spec| spec.max_bytes).sum();
+    let wanted = (reserved >> 30) + 1;
+    let stated = configuration
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("max_file_store: ")?.strip_suffix("GB"))
+        .and_then(|number| number.parse::<i64>().ok());
+    let enough = stated.is_some_and(|gib| gib >= wanted);
+    (!enough).then(|| format!("max_file_store must be {wanted}GB or more, and stated in GB"))
 }
 
 /// Unknown variables in ConfigMaps and pods.
@@ -86,10 +108,38 @@ mod tests {
     use super::super::document::parse;
     use super::*;
 
+    /// The variables of a configuration, by the names of its keys.
+    fn variables(prefix: &str, value: &serde_json::Value) -> Vec<String> {
+        match value.as_object() {
+            Some(fields) => fields
+                .iter()
+                .flat_map(|(key, inner)| {
+                    let joint = if prefix == PREFIX { "" } else { "__" };
+                    variables(&format!("{prefix}{joint}{}", key.to_uppercase()), inner)
+                })
+                .collect(),
+            None => vec![prefix.to_owned()],
+        }
+    }
+
+    #[test]
+    fn the_known_variables_are_those_of_the_runtime() {
+        let defaults = serde_json::to_value(troupe_runtime::config::Common::default()).unwrap();
+        let mut read = variables(PREFIX, &defaults);
+        read.sort();
+        assert_eq!(read, KNOWN);
+    }
+
     #[test]
     fn another_largest_message_is_found() {
         assert!(payload("  max_payload: 8MB\n").is_none());
         assert!(payload("max_payload: 80MB").is_some() && payload("").is_some());
+    }
+
+    #[test]
+    fn a_store_that_is_too_small_for_the_streams_is_found() {
+        assert!(store("  max_file_store: 100000GB\n").is_none());
+        assert!(store("max_file_store: 1GB").is_some() && store("").is_some());
     }
 
     #[test]
