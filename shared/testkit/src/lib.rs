@@ -7,6 +7,7 @@
 
 mod cluster;
 mod eventually;
+pub mod history;
 mod nats;
 mod nats_config;
 mod otlp;
