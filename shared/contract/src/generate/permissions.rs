@@ -116,6 +116,10 @@ fn of_service(service: Service, name: &str) -> Permissions {
         .map(|entry| subject::operation(entry.service, entry.operation))
         .collect();
     subscribe.extend([internal, "$SRV.>".to_owned(), inbox(name), every_event()]);
+    if service == Service::Registry {
+        // A heartbeat tells how many messages wait; the count follows what comes.
+        subscribe.extend(stream::mailboxes().subjects);
+    }
     Permissions { publish, subscribe }
 }
 
@@ -264,6 +268,15 @@ mod tests {
         // A reply subject that a caller may have chosen.
         assert!(!allows(&publish, "troupe.v1.work.complete.bob"));
         assert!(!allows(&publish, "troupe.v1.agent.bob.inbox.alice"));
+    }
+
+    #[test]
+    fn the_registry_counts_mail_and_nobody_else_hears_it() {
+        let mail = "troupe.v1.agent.bob.inbox.alice";
+        for kind in Kind::all() {
+            let hears = allows(&permissions_of(kind, &name("carol")).subscribe, mail);
+            assert_eq!(hears, kind == Kind::Service(Service::Registry), "{kind:?}");
+        }
     }
 
     #[test]
