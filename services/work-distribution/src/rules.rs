@@ -13,3 +13,6 @@ pub mod state;
 pub mod stats;
 pub mod subgraph;
 pub mod timers;
+
+#[cfg(test)]
+mod tests;

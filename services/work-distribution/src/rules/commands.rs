@@ -13,7 +13,7 @@ use troupe_domain::task::{ClaimedTask, Input};
 use troupe_domain::{AgentId, Json, Task, TaskId, TaskStatus, Timestamp};
 
 use super::state::ShardState;
-use super::timers::{Due, TimerKind};
+use super::timers::{Due, Renewal, TimerKind};
 
 /// Who claims, and how it is recognised when it asks again.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
@@ -267,7 +267,7 @@ impl ShardState {
                 TimerKind::Budget => self.end_attempt_over_budget(&task, now),
                 TimerKind::Lease => {
                     let Some(holder) = task.claimed_by.clone() else { continue };
-                    self.timers.renew(&task, now.plus_millis(ask_again_ms), false);
+                    self.timers.renew(&task, now.plus_millis(ask_again_ms), Renewal::Asking);
                     leases.push(DueLease { task_id: id, epoch: task.epoch, holder });
                 }
             }
@@ -293,9 +293,9 @@ impl ShardState {
         }
         let until = now.plus_millis(task.lease_ms);
         let why = match life {
-            HolderLife::AtWork => return self.timers.renew(&task, until, false),
+            HolderLife::AtWork => return self.timers.renew(&task, until, Renewal::Alive),
             HolderLife::Unknown if self.timers.graces(&task) == 0 => {
-                return self.timers.renew(&task, until, true);
+                return self.timers.renew(&task, until, Renewal::Grace);
             }
             HolderLife::Unknown => {
                 format!("the lease of {} ran out and nobody knows of it", lease.holder)

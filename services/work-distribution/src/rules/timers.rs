@@ -31,6 +31,17 @@ struct SoftLease {
     graces: u32,
 }
 
+/// Why a lease is renewed in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewal {
+    /// Its holder is alive and at work.
+    Alive,
+    /// Somebody is being asked; it fires again if no answer comes.
+    Asking,
+    /// Nobody knows; counted, because it is given once.
+    Grace,
+}
+
 /// All timers of a shard.
 #[derive(Debug, Default)]
 pub struct Timers {
@@ -49,18 +60,26 @@ impl Timers {
     /// Replaces the timers of a task: `before` is what they were derived from.
     pub fn update(&mut self, before: Option<&Task>, after: Option<&Task>) {
         if let Some(task) = before {
-            for (at, kind) in self.of(task) {
-                self.queue.remove(&(at, kind, task.id.clone()));
-            }
+            self.disarm(task);
             if after.is_none_or(|after| !after.status.is_held() || after.epoch != task.epoch) {
                 self.soft.remove(&task.id);
                 self.stalled.remove(&task.id);
             }
         }
         if let Some(task) = after {
-            for (at, kind) in self.of(task) {
-                self.queue.insert((at, kind, task.id.clone()));
-            }
+            self.arm(task);
+        }
+    }
+
+    fn disarm(&mut self, task: &Task) {
+        for (at, kind) in self.of(task) {
+            self.queue.remove(&(at, kind, task.id.clone()));
+        }
+    }
+
+    fn arm(&mut self, task: &Task) {
+        for (at, kind) in self.of(task) {
+            self.queue.insert((at, kind, task.id.clone()));
         }
     }
 
@@ -97,15 +116,17 @@ impl Timers {
         }
     }
 
-    /// Renews a lease in memory. `grace` counts renewals that were given for want of knowledge.
-    pub fn renew(&mut self, task: &Task, until: Timestamp, grace: bool) {
-        self.update(Some(task), None);
-        let graces = match self.soft.get(&task.id) {
-            Some(soft) if grace && soft.epoch == task.epoch => soft.graces + 1,
-            _ => u32::from(grace),
+    /// Renews a lease in memory.
+    pub fn renew(&mut self, task: &Task, until: Timestamp, why: Renewal) {
+        self.disarm(task);
+        let before = self.graces(task);
+        let graces = match why {
+            Renewal::Alive => 0,
+            Renewal::Asking => before,
+            Renewal::Grace => before + 1,
         };
         self.soft.insert(task.id.clone(), SoftLease { epoch: task.epoch, until, graces });
-        self.update(None, Some(task));
+        self.arm(task);
     }
 
     /// How many graces in a row the holder of `task` was given.
@@ -115,9 +136,9 @@ impl Timers {
 
     /// Remembers that the stall of this epoch was told.
     pub fn told_stalled(&mut self, task: &Task) {
-        self.update(Some(task), None);
+        self.disarm(task);
         self.stalled.insert(task.id.clone(), task.epoch);
-        self.update(None, Some(task));
+        self.arm(task);
     }
 
     /// The next moment at which something is due.
