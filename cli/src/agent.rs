@@ -1,0 +1,7 @@
+//! Any program as a member of the fleet: run once per task, its output as the result.
+
+pub(crate) mod capture;
+pub(crate) mod outcome;
+pub(crate) mod program;
+pub(crate) mod runner;
+pub(crate) mod work;

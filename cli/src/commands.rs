@@ -1,0 +1,53 @@
+//! One file per subcommand: parse, call, print.
+
+pub(crate) mod agent;
+pub(crate) mod agent_run;
+pub(crate) mod call;
+pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod demo_work;
+pub(crate) mod dev;
+pub(crate) mod doctor;
+pub(crate) mod events;
+pub(crate) mod submit;
+pub(crate) mod task;
+mod task_read;
+mod task_write;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::args::{Cli, Command};
+use crate::telemetry;
+use agent::AgentCommand;
+
+/// Runs the command; the code says how it went.
+pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
+    let global = &cli.global;
+    let (service, level) = match &cli.command {
+        Command::Agent(AgentCommand::Run(_)) => ("troupe-agent", "info"),
+        _ => ("troupe-cli", "warn"),
+    };
+    let common = telemetry::common(global, level)?;
+    match cli.command {
+        // These two run services beside themselves, and see to telemetry on their own.
+        Command::Demo(args) => return demo::run(global, args).await,
+        Command::Dev(args) => return dev::run(global, args).await,
+        // These two need none.
+        Command::Completions(args) => return completions::run(args),
+        Command::DemoWork => return demo_work::run(),
+        _ => {}
+    }
+    let telemetry = telemetry::start(service, &common)?;
+    let done = match cli.command {
+        Command::Doctor(args) => doctor::run(global, args).await,
+        Command::Agent(command) => agent::run(global, command).await,
+        Command::Task(command) => task::run(global, command).await,
+        Command::Call(args) => call::run(global, args).await,
+        Command::Events(args) => events::run(global, args).await,
+        _ => Ok(ExitCode::SUCCESS),
+    };
+    telemetry::finish(telemetry).await;
+    done
+}

@@ -1,0 +1,45 @@
+//! The services of the stack, configured for one machine.
+
+use anyhow::{Result, anyhow};
+use troupe_runtime::Host;
+use troupe_runtime::config::{Address, Admin, Common, Nats, Redis};
+
+use super::StackOptions;
+
+/// Tells every service where the servers are.
+pub(crate) fn point(
+    common: &mut Common,
+    nats_url: &str,
+    redis_url: &str,
+    http_port: u16,
+) -> Result<()> {
+    let address = |url: &str| Address::new(url).map_err(|why| anyhow!("{url}: {why}"));
+    common.nats = Nats { url: address(nats_url)?, ..Nats::default() };
+    common.redis = Redis { url: Some(address(redis_url)?) };
+    common.admin = Admin { listen: (std::net::Ipv4Addr::LOCALHOST, http_port).into() };
+    Ok(())
+}
+
+/// Starts every service.
+pub(crate) fn add_all(host: &Host, common: &Common, options: &StackOptions) -> Result<()> {
+    let registry = troupe_registry::Config {
+        common: common.clone(),
+        timing: options.timing,
+        ..troupe_registry::Config::default()
+    };
+    host.add(troupe_registry::NAME, troupe_registry::VERSION, registry, troupe_registry::run)?;
+    let mut work = troupe_work_distribution::Config {
+        common: common.clone(),
+        ..troupe_work_distribution::Config::default()
+    };
+    if let Some(shards) = options.shards {
+        work.shards = shards;
+    }
+    host.add(
+        troupe_work_distribution::NAME,
+        troupe_work_distribution::VERSION,
+        work,
+        troupe_work_distribution::run,
+    )?;
+    Ok(())
+}
