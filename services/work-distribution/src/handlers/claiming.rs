@@ -1,5 +1,6 @@
 //! Claiming work, by long poll or by id, and holding it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,13 +12,14 @@ use troupe_contract::work::{
 use troupe_domain::fault::{Code, Fault};
 use troupe_domain::limits::MAX_WAIT_MS;
 use troupe_domain::task::ClaimedTask;
+use troupe_domain::task::rules::Profile;
 use troupe_domain::{AgentId, Name, Timestamp, TraceContext};
 
 use super::{Work, deadline};
 use crate::replica::waiters::MAX_WAITERS;
 use crate::rules::commands::Claimer;
 use crate::rules::queue::Place;
-use crate::shard::request::{Fitness, Hold};
+use crate::shard::request::Hold;
 use crate::shard::{ShardReply, ShardRequest};
 
 /// A waiter looks for itself this often, should the hint that would have woken it be lost.
@@ -44,8 +46,7 @@ pub async fn next(work: &Work, call: Call<NextRequest>) -> Result<NextReply, Fau
             None
         };
         let max = agent.max_concurrent_tasks as usize;
-        let fitness = Fitness((*profile).clone());
-        if let Some(task) = work.claim_best(&fitness, &claimer, max, answer_by).await? {
+        if let Some(task) = work.claim_best(&profile, &claimer, max, answer_by).await? {
             drop(ticket);
             return Ok(NextReply { task: Some(work.handed_over(task, call.trace.as_ref())) });
         }
@@ -62,13 +63,13 @@ impl Work {
     /// Claims the best fitting task of all shards.
     async fn claim_best(
         &self,
-        fitness: &Fitness,
+        profile: &Arc<Profile>,
         claimer: &Claimer,
         max: usize,
         until: Instant,
     ) -> Result<Option<ClaimedTask>, Fault> {
         loop {
-            let (mut places, held, again) = self.look(fitness, claimer, until).await?;
+            let (mut places, held, again) = self.look(profile, claimer, until).await?;
             if let Some(task) = again {
                 return Ok(Some(task));
             }
@@ -83,7 +84,7 @@ impl Work {
             places.sort_unstable();
             let Some((_, shard)) = places.into_iter().next() else { return Ok(None) };
             let request =
-                ShardRequest::ClaimBest { fitness: fitness.clone(), claimer: claimer.clone() };
+                ShardRequest::ClaimBest { profile: profile.clone(), claimer: claimer.clone() };
             match self.router.call(shard, request, until).await? {
                 ShardReply::Claimed(Some(task)) => return Ok(Some(task)),
                 // Somebody else was faster: look again.
@@ -97,7 +98,7 @@ impl Work {
     /// claimed under the same command.
     async fn look(
         &self,
-        fitness: &Fitness,
+        profile: &Arc<Profile>,
         claimer: &Claimer,
         until: Instant,
     ) -> Result<(Vec<(Place, u16)>, usize, Option<ClaimedTask>), Fault> {
@@ -114,13 +115,13 @@ impl Work {
                 Some(owner) => owner.look(|state| {
                     let (held, again) =
                         (state.held_by(&claimer.agent), state.claimed_before(claimer));
-                    take(shard, state.peek(&fitness.0), held, again);
+                    take(shard, state.peek(profile), held, again);
                 }),
                 None => far.push(shard),
             }
         }
         let peeks = far.into_iter().map(|shard| async move {
-            let request = ShardRequest::Peek { fitness: fitness.clone(), claimer: claimer.clone() };
+            let request = ShardRequest::Peek { profile: profile.clone(), claimer: claimer.clone() };
             (shard, self.router.call(shard, request, until).await)
         });
         for (shard, reply) in futures::future::join_all(peeks).await {
@@ -167,15 +168,14 @@ pub async fn claim(work: &Work, call: Call<ClaimRequest>) -> Result<ClaimResult,
     let until = deadline(&call);
     let (agent, profile) = work.fleet.worker(&call.caller).await?;
     let claimer = Claimer { agent: call.caller.clone(), claim_id: call.command_id.clone() };
-    let fitness = Fitness((*profile).clone());
-    let (_, held, _) = work.look(&fitness, &claimer, until).await?;
+    let (_, held, _) = work.look(&profile, &claimer, until).await?;
     if held >= agent.max_concurrent_tasks as usize && call.command_id.is_none() {
         return Err(Fault::precondition(format!("{} already holds {held} tasks", call.caller)));
     }
     let id = call.request.task_id;
     let request = ShardRequest::Claim {
         id: id.clone(),
-        fitness,
+        profile,
         claimer,
         expected_epoch: call.request.expected_epoch,
     };

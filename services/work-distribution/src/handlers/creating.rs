@@ -28,7 +28,10 @@ pub async fn create(work: &Work, call: Call<TaskSpec>) -> Result<Created, Fault>
     }
     spec.idempotency_key = spec.idempotency_key.or(command_id);
     let key = spec.idempotency_key.as_ref().map(|key| scoped(&caller, key));
-    let asked = digest(&serde_json::to_vec(&spec).unwrap_or_default());
+    let asked = match &key {
+        Some(_) => digest(&serde_json::to_vec(&spec).unwrap_or_default()),
+        None => 0,
+    };
     let shard = work.shard_for(&spec, key.as_deref());
     let id = match spec.id.clone() {
         Some(id) => work.unused(id, until).await?,
@@ -48,10 +51,10 @@ pub async fn create(work: &Work, call: Call<TaskSpec>) -> Result<Created, Fault>
         key.map(|key| CreationKey { key, digest: asked, created: CreatedUnder::Task(id.clone()) });
     let tasks = vec![spec.into_task(birth, edges)];
     match work.router.call(shard, ShardRequest::Create { tasks, key }, until).await? {
-        ShardReply::Created { before: None } => {
-            Ok(Created { task: work.read(&id, until).await?, created: true })
+        ShardReply::Created { before, task: Some(task) } => {
+            Ok(Created { task, created: before.is_none() })
         }
-        ShardReply::Created { before: Some(CreatedUnder::Task(id)) } => {
+        ShardReply::Created { before: Some(CreatedUnder::Task(id)), task: None } => {
             Ok(Created { task: work.read(&id, until).await?, created: false })
         }
         ShardReply::Created { .. } => Err(another_kind()),
@@ -76,7 +79,7 @@ pub async fn create_graph(work: &Work, call: Call<GraphSpec>) -> Result<GraphCre
     if let Some(key) = &key {
         // Asked beforehand, so that a repetition costs nothing and draws no ids.
         let known = ShardRequest::CreatedUnder { key: key.clone(), digest: asked };
-        if let ShardReply::Created { before: Some(before) } =
+        if let ShardReply::Created { before: Some(before), .. } =
             work.router.call(shard, known, until).await?
         {
             return repeated(before);
@@ -108,10 +111,10 @@ pub async fn create_graph(work: &Work, call: Call<GraphSpec>) -> Result<GraphCre
     let created = CreatedUnder::Graph { id: graph_id.clone(), tasks: Arc::new(ids.clone()) };
     let key = key.map(|key| CreationKey { key, digest: asked, created });
     match work.router.call(shard, ShardRequest::Create { tasks, key }, until).await? {
-        ShardReply::Created { before: None } => {
+        ShardReply::Created { before: None, .. } => {
             Ok(GraphCreated { graph_id, task_ids: ids, created: true })
         }
-        ShardReply::Created { before: Some(before) } => repeated(before),
+        ShardReply::Created { before: Some(before), .. } => repeated(before),
         other => Err(other.unexpected()),
     }
 }

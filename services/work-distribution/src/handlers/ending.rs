@@ -10,7 +10,7 @@ use troupe_domain::fault::{Code, Fault};
 
 use super::{Work, deadline};
 use crate::replica::archive;
-use crate::shard::request::{Fitness, Hold, Judgement};
+use crate::shard::request::{Hold, Judgement};
 use crate::shard::{ShardReply, ShardRequest};
 
 /// `work.complete`
@@ -53,13 +53,13 @@ pub async fn verify(work: &Work, call: Call<VerifyRequest>) -> Result<TaskReceip
     let until = deadline(&call);
     let VerifyRequest { task_id, epoch, accept, reason, evidence } = call.request;
     // A person need not be registered; the task says whether that will do.
-    let fitness = match work.fleet.agent(&call.caller).await {
-        Ok((_, profile)) => Some(Fitness((*profile).clone())),
+    let profile = match work.fleet.agent(&call.caller).await {
+        Ok((_, profile)) => Some(profile),
         Err(fault) if fault.code == Code::FailedPrecondition => None,
         Err(fault) => return Err(fault),
     };
     let judgement = Judgement { by: call.caller, epoch, accept, reason, evidence };
-    let request = ShardRequest::Verify { id: task_id.clone(), judgement, fitness };
+    let request = ShardRequest::Verify { id: task_id.clone(), judgement, profile };
     work.receipt(&task_id, request, until).await
 }
 

@@ -16,7 +16,6 @@ use troupe_domain::{Agent, Task, TaskId};
 use super::{Work, deadline, page_rows};
 use crate::rules::recommend::score;
 use crate::rules::stats::{self, Timed};
-use crate::shard::request::Fitness;
 use crate::shard::{ShardReply, ShardRequest};
 
 /// Waiting tasks of each shard that one recommendation looks at.
@@ -83,7 +82,7 @@ pub async fn available(work: &Work, call: Call<AvailableRequest>) -> Result<Avai
     let rows = page_rows(call.request.limit)?;
     let id = call.request.agent_id.unwrap_or(call.caller);
     let (_, profile) = work.fleet.agent(&id).await?;
-    let request = ShardRequest::Available { fitness: Fitness((*profile).clone()), limit: rows };
+    let request = ShardRequest::Available { profile, limit: rows };
     let (tasks, total) = waiting(work, request, rows, until).await?;
     Ok(AvailableReply { tasks, total })
 }
@@ -124,7 +123,7 @@ pub async fn recommend(
         (Some(id), _) => vec![work.read(id, until).await?],
         (None, [only]) => {
             let request =
-                ShardRequest::Available { fitness: Fitness(only.profile()), limit: MAX_PAGE_ROWS };
+                ShardRequest::Available { profile: Arc::new(only.profile()), limit: MAX_PAGE_ROWS };
             waiting(work, request, MAX_PAGE_ROWS, until).await?.0
         }
         (None, _) => {

@@ -65,14 +65,20 @@ impl Router {
     pub async fn call(
         &self,
         shard: u16,
-        request: ShardRequest,
+        mut request: ShardRequest,
         deadline: Instant,
     ) -> Result<ShardReply, Fault> {
         let mut encoded: Option<Bytes> = None;
         let mut wait = FIRST_RETRY;
         loop {
             let result = if let Some(owner) = self.find(shard) {
-                owner.call(request.clone()).await
+                match owner.try_call(request).await {
+                    Ok(result) => return result,
+                    Err((again, why)) => {
+                        request = *again;
+                        Err(Fault::new(Code::Unavailable, why))
+                    }
+                }
             } else {
                 self.ask_peer(shard, &request, &mut encoded, deadline).await
             };

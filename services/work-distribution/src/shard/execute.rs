@@ -1,8 +1,9 @@
 //! From a request to the rules: one line each.
 
-use troupe_domain::{Fault, Timestamp};
+use troupe_domain::{Fault, Task, Timestamp};
 
 use super::request::{ShardReply, ShardRequest};
+use crate::rules::record::{CreatedUnder, CreationKey};
 use crate::rules::state::ShardState;
 
 /// Whether a request can only read.
@@ -43,14 +44,12 @@ fn write(
     use ShardRequest as Q;
     let receipt = |receipt| ShardReply::Receipt(receipt);
     match request {
-        Q::Create { tasks, key } => {
-            state.create(tasks, key, now).map(|before| ShardReply::Created { before })
+        Q::Create { tasks, key } => create(state, tasks, key, now),
+        Q::ClaimBest { profile, claimer } => {
+            state.claim_best(&claimer, &profile, now).map(ShardReply::Claimed)
         }
-        Q::ClaimBest { fitness, claimer } => {
-            state.claim_best(&claimer, &fitness.0, now).map(ShardReply::Claimed)
-        }
-        Q::Claim { id, fitness, claimer, expected_epoch } => state
-            .claim(&id, &claimer, &fitness.0, expected_epoch, now)
+        Q::Claim { id, profile, claimer, expected_epoch } => state
+            .claim(&id, &claimer, &profile, expected_epoch, now)
             .map(|task| ShardReply::Claimed(Some(task))),
         Q::Start(hold) => state.start(&hold.id, &hold.holder(), now).map(receipt),
         Q::Extend { hold, lease_ms, percent } => {
@@ -66,8 +65,8 @@ fn write(
             state.release(&hold.id, &hold.holder(), &reason, now).map(receipt)
         }
         Q::Cancel { id, by, reason } => state.cancel(&id, &by, &reason, now).map(ShardReply::Ids),
-        Q::Verify { id, judgement, fitness } => {
-            state.verify(&id, &judgement.into(), fitness.as_ref().map(|f| &f.0), now).map(receipt)
+        Q::Verify { id, judgement, profile } => {
+            state.verify(&id, &judgement.into(), profile.as_deref(), now).map(receipt)
         }
         Q::Revive { id, by, reason, archived } => {
             if let Some(task) = archived {
@@ -81,14 +80,32 @@ fn write(
     }
 }
 
+/// A single task is given back as it came to be; a graph is not.
+fn create(
+    state: &mut ShardState,
+    tasks: Vec<Task>,
+    key: Option<CreationKey>,
+    now: Timestamp,
+) -> Result<ShardReply, Fault> {
+    let single = if let [task] = &*tasks { Some(task.id.clone()) } else { None };
+    let before = state.create(tasks, key, now)?;
+    let single = match &before {
+        Some(CreatedUnder::Task(id)) => Some(id.clone()),
+        Some(CreatedUnder::Graph { .. }) => None,
+        None => single,
+    };
+    let task = single.and_then(|id| state.task(&id).map(|task| state.shown(task)));
+    Ok(ShardReply::Created { before, task })
+}
+
 fn read(state: &ShardState, request: ShardRequest, now: Timestamp) -> Result<ShardReply, Fault> {
     use ShardRequest as Q;
     Ok(match request {
         Q::CreatedUnder { key, digest } => {
-            ShardReply::Created { before: state.created_under(&key, digest)? }
+            ShardReply::Created { before: state.created_under(&key, digest)?, task: None }
         }
-        Q::Peek { fitness, claimer } => ShardReply::Peeked {
-            place: state.peek(&fitness.0),
+        Q::Peek { profile, claimer } => ShardReply::Peeked {
+            place: state.peek(&profile),
             held: state.held_by(&claimer.agent),
             again: state.claimed_before(&claimer),
         },
@@ -101,8 +118,8 @@ fn read(state: &ShardState, request: ShardRequest, now: Timestamp) -> Result<Sha
             let visit = state.visit(&filter, filter.after.as_ref(), limit);
             ShardReply::Page { tasks: visit.tasks, next: visit.next }
         }
-        Q::Available { fitness, limit } => {
-            let (tasks, total) = state.available(&fitness.0, limit);
+        Q::Available { profile, limit } => {
+            let (tasks, total) = state.available(&profile, limit);
             ShardReply::Waiting { tasks, total }
         }
         Q::Heads { limit } => {

@@ -176,14 +176,23 @@ impl Shard {
 
     /// Carries a request out, and answers when everything that the answer rests on is stored.
     pub async fn call(&self, request: ShardRequest) -> Result<ShardReply, Fault> {
+        self.try_call(request).await.unwrap_or_else(|(_, why)| Err(not_owner(why)))
+    }
+
+    /// Like [`call`](Self::call), but gives the request back, with the reason, if the shard is
+    /// closed: nothing was carried out.
+    pub async fn try_call(
+        &self,
+        request: ShardRequest,
+    ) -> Result<Result<ShardReply, Fault>, (Box<ShardRequest>, &'static str)> {
         let reads = only_reads(&request);
         let (result, fate) = {
             let mut inner = self.inner.lock();
             if let Some(why) = inner.closed {
-                return Err(not_owner(why));
+                return Err((Box::new(request), why));
             }
             if !reads && inner.pending_bytes() > MAX_PENDING_BYTES {
-                return Err(Fault::exhausted("MAX_PENDING_BYTES", MAX_PENDING_BYTES));
+                return Ok(Err(Fault::exhausted("MAX_PENDING_BYTES", MAX_PENDING_BYTES)));
             }
             let (now, jitter) = (self.ports.world.now(), self.ports.world.fraction());
             let result = execute(&mut inner.state, request, now, jitter);
@@ -191,14 +200,14 @@ impl Shard {
             let wrote = self.enqueue(&mut inner, unconfirmed && !self.ports.read_lease.holds());
             (result, wrote)
         };
-        match fate {
+        Ok(match fate {
             None => result,
             Some(fate) if fate.wait().await.is_some() => result,
             Some(_) => Err(Fault::new(
                 Code::DeadlineExceeded,
                 "the shard changed hands in between; the outcome is unknown, read to find out",
             )),
-        }
+        })
     }
 
     /// Moves what was drafted into the pending batch. Gives the fate of what the caller's answer

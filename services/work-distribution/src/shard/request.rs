@@ -14,18 +14,6 @@ use crate::rules::queue::Place;
 use crate::rules::record::{CreatedUnder, CreationKey, LetterContent, Watcher};
 use crate::rules::stats::{AgentTally, Timed};
 
-/// A profile on its way to a peer.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(remote = "Profile")]
-struct ProfileForm {
-    role: troupe_domain::Role,
-    capabilities: Vec<troupe_domain::Capability>,
-}
-
-/// [`Profile`], as it travels.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Fitness(#[serde(with = "ProfileForm")] pub Profile);
-
 /// [`Holder`], as it travels.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Hold {
@@ -72,20 +60,20 @@ impl From<Judgement> for Verdict {
 pub enum ShardRequest {
     Create { tasks: Vec<Task>, key: Option<CreationKey> },
     CreatedUnder { key: String, digest: u64 },
-    Peek { fitness: Fitness, claimer: Claimer },
-    ClaimBest { fitness: Fitness, claimer: Claimer },
-    Claim { id: TaskId, fitness: Fitness, claimer: Claimer, expected_epoch: Option<u64> },
+    Peek { profile: Arc<Profile>, claimer: Claimer },
+    ClaimBest { profile: Arc<Profile>, claimer: Claimer },
+    Claim { id: TaskId, profile: Arc<Profile>, claimer: Claimer, expected_epoch: Option<u64> },
     Start(Hold),
     Extend { hold: Hold, lease_ms: Option<u64>, percent: Option<f64> },
     Complete { hold: Hold, result: Option<Json>, evidence: Vec<Evidence> },
     Fail { hold: Hold, error: String, retryable: bool },
     Release { hold: Hold, reason: String },
     Cancel { id: TaskId, by: Name, reason: String },
-    Verify { id: TaskId, judgement: Judgement, fitness: Option<Fitness> },
+    Verify { id: TaskId, judgement: Judgement, profile: Option<Arc<Profile>> },
     Revive { id: TaskId, by: Name, reason: String, archived: Option<Box<Task>> },
     Get { id: TaskId },
     List { filter: TaskFilter },
-    Available { fitness: Fitness, limit: usize },
+    Available { profile: Arc<Profile>, limit: usize },
     Heads { limit: usize },
     Records { agents: Vec<AgentId> },
     Stats,
@@ -98,7 +86,7 @@ pub enum ShardRequest {
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)] // the requests of the same names say it
 pub enum ShardReply {
-    Created { before: Option<CreatedUnder> },
+    Created { before: Option<CreatedUnder>, task: Option<Arc<Task>> },
     Peeked { place: Option<Place>, held: usize, again: Option<ClaimedTask> },
     Claimed(Option<ClaimedTask>),
     Receipt(TaskReceipt),

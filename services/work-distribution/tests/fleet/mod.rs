@@ -1,6 +1,10 @@
 //! A stack for tests: real NATS, real services in this process, agents by name.
 #![allow(dead_code, unreachable_pub, missing_docs)] // each test file uses a part of it
 
+pub mod parts;
+pub mod wire;
+pub mod worker;
+
 use std::time::Duration;
 
 use troupe_bus::{Bus, Settings};
@@ -9,7 +13,9 @@ use troupe_contract::work::*;
 use troupe_domain::task::ClaimedTask;
 use troupe_domain::task::spec::TaskSpec;
 use troupe_domain::{Json, Name, TaskId, TaskStatus};
-use troupe_testkit::{NatsServer, eventually};
+use troupe_domain::{Fault, Task};
+use troupe_testkit::history::{Acknowledged, History, Rule, Violation};
+use troupe_testkit::{NatsServer, eventually, try_eventually};
 use troupe_work_distribution::{Config, Replica};
 
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -22,17 +28,90 @@ pub fn task(title: &str) -> TaskSpec {
     TaskSpec { title: title.to_owned(), ..TaskSpec::default() }
 }
 
+/// The full size where it is asked for, else the one that fits beside other tests.
+pub fn sized(full: usize, scaled: usize) -> usize {
+    if std::env::var_os("TROUPE_FULL").is_some_and(|value| value == "1") { full } else { scaled }
+}
+
 pub struct Fleet {
     pub nats: NatsServer,
-    pub registry: troupe_registry::Replica,
+    pub registry: Option<troupe_registry::Replica>,
     pub replicas: Vec<Replica>,
     pub operator: Bus,
     pub config: Config,
 }
 
 pub async fn connect(nats: &NatsServer, as_whom: &str) -> Bus {
-    let settings = Settings { url: nats.url(), ..Settings::default() };
+    connect_to(&nats.url(), as_whom).await
+}
+
+pub async fn connect_to(url: &str, as_whom: &str) -> Bus {
+    let settings = Settings { url: url.to_owned(), ..Settings::default() };
     Bus::connect(&settings, name(as_whom)).await.unwrap()
+}
+
+pub fn declaration(role: &str, capabilities: &[&str]) -> RegisterAgent {
+    RegisterAgent {
+        id: None,
+        role: name(role),
+        persona: None,
+        capabilities: capabilities.iter().map(|text| text.parse().unwrap()).collect(),
+        surface: troupe_domain::Surface::Cli,
+        max_concurrent_tasks: 64,
+        parent_agent_id: None,
+        session_id: None,
+        status: troupe_domain::AgentStatus::Active,
+        metadata: None,
+    }
+}
+
+pub fn hold(claimed: &ClaimedTask) -> HoldRequest {
+    HoldRequest { task_id: claimed.task.id.clone(), epoch: claimed.task.epoch }
+}
+
+pub fn done(hold: &HoldRequest, result: &str) -> CompleteRequest {
+    CompleteRequest {
+        task_id: hold.task_id.clone(),
+        epoch: hold.epoch,
+        result: Some(Json::text(result)),
+        evidence: Vec::new(),
+    }
+}
+
+pub fn failed(hold: &HoldRequest, retryable: bool) -> FailRequest {
+    FailRequest {
+        task_id: hold.task_id.clone(),
+        epoch: hold.epoch,
+        error: "cannot be done".into(),
+        retryable,
+    }
+}
+
+/// Whether time may mend it: events follow the writes that they tell of.
+fn may_come(violation: &Violation) -> bool {
+    matches!(
+        violation.rule,
+        Rule::EveryTaskEnds
+            | Rule::AcknowledgedCreates
+            | Rule::AcknowledgedClaims
+            | Rule::AcknowledgedCompletions
+    )
+}
+
+/// The history of all tasks, in which every promise is kept and every task has ended.
+pub async fn proven(nats: &NatsServer, acknowledged: &Acknowledged, within: Duration) -> History {
+    let last = std::sync::Mutex::new(Vec::new());
+    let looked = try_eventually("a whole history", within, || async {
+        let history = History::read(nats).await.ok()?;
+        let violations = history.check_ended(acknowledged);
+        let (whole, hopeless) = (violations.is_empty(), !violations.iter().all(may_come));
+        *last.lock().unwrap() = violations;
+        (whole || hopeless).then_some(history)
+    });
+    let looked = looked.await;
+    let broken: Vec<String> = last.lock().unwrap().iter().map(ToString::to_string).collect();
+    assert!(broken.is_empty(), "{} promises are broken:\n{}", broken.len(), broken.join("\n"));
+    looked.unwrap()
 }
 
 impl Fleet {
@@ -47,7 +126,7 @@ impl Fleet {
     ) -> Self {
         let nats = NatsServer::start().await.unwrap();
         let bus = connect(&nats, "troupe-registry").await;
-        let registry = troupe_registry::Replica::start(&bus, &registry, None).await.unwrap();
+        let registry = Some(troupe_registry::Replica::start(&bus, &registry, None).await.unwrap());
         let operator = connect(&nats, "operator").await;
         let mut fleet = Self { nats, registry, replicas: Vec::new(), operator, config };
         for _ in 0..replicas {
@@ -65,19 +144,7 @@ impl Fleet {
 
     pub async fn agent(&self, id: &str, role: &str, capabilities: &[&str]) -> Bus {
         let bus = connect(&self.nats, id).await;
-        let declaration = RegisterAgent {
-            id: None,
-            role: name(role),
-            persona: None,
-            capabilities: capabilities.iter().map(|text| text.parse().unwrap()).collect(),
-            surface: troupe_domain::Surface::Cli,
-            max_concurrent_tasks: 64,
-            parent_agent_id: None,
-            session_id: None,
-            status: troupe_domain::AgentStatus::Active,
-            metadata: None,
-        };
-        bus.call::<Register>(&declaration).await.unwrap();
+        bus.call::<Register>(&declaration(role, capabilities)).await.unwrap();
         bus
     }
 
@@ -99,6 +166,25 @@ impl Fleet {
         let done = CompleteRequest { task_id, epoch, result, evidence: Vec::new() };
         agent.call::<Complete>(&done).await.unwrap();
         claimed
+    }
+
+    pub async fn create(&self, spec: &TaskSpec) -> std::sync::Arc<Task> {
+        self.operator.call::<Create>(spec).await.unwrap().task
+    }
+
+    pub async fn get(&self, id: &TaskId) -> std::sync::Arc<Task> {
+        let read = TaskRef { task_id: id.clone() };
+        self.operator.call::<GetTask>(&read).await.unwrap().task
+    }
+
+    /// Claims the best task now.
+    pub async fn claim(&self, agent: &Bus) -> ClaimedTask {
+        self.next(agent).await.unwrap().expect("a task")
+    }
+
+    /// Claims the best task now, if there is one.
+    pub async fn next(&self, agent: &Bus) -> Result<Option<ClaimedTask>, Fault> {
+        agent.call::<Next>(&NextRequest { wait_ms: 0 }).await.map(|reply| reply.task)
     }
 
     pub async fn status(&self, id: &TaskId) -> TaskStatus {

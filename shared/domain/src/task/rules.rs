@@ -28,7 +28,7 @@ pub struct Holder {
 }
 
 /// What a matching rule must know of an agent.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Profile {
     /// Its role.
     pub role: Role,
