@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream;
+use futures::StreamExt;
 use troupe_contract::subject;
 use troupe_domain::Name;
 
@@ -122,6 +123,23 @@ impl Bus {
             return Err(ConnectError::Unsuitable { url, why });
         }
         Ok(())
+    }
+
+    /// Returns when the server has everything that was sent before on this connection, such as
+    /// subscriptions: what another connection publishes after that is heard.
+    pub async fn round_trip(&self) -> Result<(), ConnectError> {
+        let unreachable = |why: &dyn std::fmt::Display| ConnectError::Unreachable {
+            url: self.name.to_string(),
+            why: why.to_string(),
+        };
+        let inbox = self.client.new_inbox();
+        let mut echo =
+            self.client.subscribe(inbox.clone()).await.map_err(|why| unreachable(&why))?;
+        self.client.publish(inbox, "".into()).await.map_err(|why| unreachable(&why))?;
+        match tokio::time::timeout(DEFAULT_REQUEST_TIMEOUT, echo.next()).await {
+            Ok(Some(_)) => Ok(()),
+            _ => Err(unreachable(&"the server does not answer")),
+        }
     }
 
     /// Whether the connection is up right now.

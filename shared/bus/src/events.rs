@@ -43,7 +43,7 @@ impl Bus {
         let messages =
             self.client.subscribe(subject.to_owned()).await.map_err(|why| unreachable(&why))?;
         // Whoever publishes after this call is heard.
-        self.client.flush().await.map_err(|why| unreachable(&why))?;
+        self.round_trip().await?;
         Ok(Listener { messages })
     }
 

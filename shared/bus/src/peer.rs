@@ -41,7 +41,7 @@ impl Bus {
             .queue_subscribe(subject.to_owned(), "owner".to_owned())
             .await
             .map_err(|why| unreachable(&why))?;
-        self.client.flush().await.map_err(|why| unreachable(&why))?;
+        self.round_trip().await?;
         let bus = self.clone();
         let handler = std::sync::Arc::new(handler);
         let task = tokio::spawn(async move {

@@ -129,9 +129,7 @@ impl Server {
             .await
             .map_err(|why| self.refused(&why))?;
         // What was subscribed reaches the server before anybody is told that we are ready.
-        if let Err(why) = self.bus.client.flush().await {
-            return Err(self.refused(&why));
-        }
+        self.bus.round_trip().await?;
         Ok(Serving { discovery, loops: self.loops, stop: self.stop })
     }
 
@@ -193,6 +191,10 @@ async fn serve_loop<E, H, F>(
             }
         };
         let Some(message) = message else { break };
+        if !can_be_answered(&message) {
+            answering.ignore(&message);
+            continue;
+        }
         while at_work.try_join_next().is_some() {}
         let Ok(permit) = room.clone().try_acquire_owned() else {
             let full = Fault::exhausted("MAX_REQUESTS_IN_FLIGHT", MAX_REQUESTS_IN_FLIGHT);
@@ -207,6 +209,15 @@ async fn serve_loop<E, H, F>(
         });
     }
     while at_work.join_next().await.is_some() {}
+}
+
+/// A request names an inbox for its answer. What does not is not carried out: the server itself sends
+/// its answers to any subject that somebody names as a reply subject, and such an answer must not pass
+/// for a request; nor must our answer be sent where requests are heard.
+fn can_be_answered(message: &async_nats::Message) -> bool {
+    message.reply.as_ref().is_some_and(|reply| {
+        !reply.starts_with(&format!("{}.", subject::PREFIX)) && !reply.starts_with('$')
+    })
 }
 
 async fn answer_one<E, H, F>(answering: &Answering, handler: &H, message: async_nats::Message)
@@ -278,6 +289,15 @@ fn parse<E: Endpoint>(
 }
 
 impl Answering {
+    fn ignore(&self, message: &async_nats::Message) {
+        let why = "a message without an inbox for the answer is not a request";
+        self.stats.record(0, Some(why));
+        if let Some(observer) = &self.observer {
+            observer(self.operation, 0.0, Some(Code::InvalidArgument));
+        }
+        tracing::warn!(subject = %message.subject, why, "not carried out");
+    }
+
     async fn reply(
         &self,
         message: &async_nats::Message,

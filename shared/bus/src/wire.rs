@@ -12,6 +12,10 @@ pub fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
     // An empty body is an empty object: `nats req troupe.v1.work.stats.me ''` is what people type.
     let body = if body.is_empty() { b"{}" } else { body };
     match serde_json::from_slice(body) {
+        // A list would pass for an object whose fields come in order: it is a mistake.
+        Ok(_) if !body.trim_ascii_start().starts_with(b"{") => {
+            Err(Fault::invalid("body", "must be a JSON object"))
+        }
         Ok(value) => Ok(value),
         Err(first) => Err(explain::<T>(body, &first)),
     }

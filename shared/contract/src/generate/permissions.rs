@@ -79,6 +79,8 @@ fn agent(name: &str) -> Permissions {
     let mut publish = requests(name, |audience| audience == Audience::Everyone);
     publish.extend(agent_messages::ALL.iter().map(|message| message.published_by(name)));
     publish.extend(replaying_events());
+    // To itself, to learn that the server has everything that was sent before.
+    publish.push(inbox(name));
     let mut subscribe = vec![inbox(name), every_event()];
     subscribe.extend(agent_messages::ALL.iter().filter_map(|message| message.read_by(name)));
     Permissions { publish, subscribe }
