@@ -17,8 +17,9 @@ mod task_write;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use troupe_bus::trace;
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, Global};
 use crate::telemetry;
 use agent::AgentCommand;
 
@@ -40,14 +41,21 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
         _ => {}
     }
     let telemetry = telemetry::start(service, &common)?;
-    let done = match cli.command {
+    // A command that an agent's program runs is a part of its task's trace.
+    let done = trace::carrying(telemetry::inherited(), on_the_bus(global, cli.command)).await;
+    telemetry::finish(telemetry).await;
+    done
+}
+
+async fn on_the_bus(global: &Global, command: Command) -> Result<ExitCode> {
+    match command {
         Command::Doctor(args) => doctor::run(global, args).await,
         Command::Agent(command) => agent::run(global, command).await,
         Command::Task(command) => task::run(global, command).await,
         Command::Call(args) => call::run(global, args).await,
         Command::Events(args) => events::run(global, args).await,
-        _ => Ok(ExitCode::SUCCESS),
-    };
-    telemetry::finish(telemetry).await;
-    done
+        Command::Demo(_) | Command::Dev(_) | Command::Completions(_) | Command::DemoWork => {
+            Ok(ExitCode::SUCCESS)
+        }
+    }
 }

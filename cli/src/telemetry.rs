@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use troupe_domain::TraceContext;
 use troupe_runtime::config::{Common, Log, LogFilter, LogFormat, Otlp, OtlpEndpoint};
 use troupe_runtime::telemetry::Telemetry;
 
@@ -31,6 +32,12 @@ pub(crate) fn common(global: &Global, default_level: &str) -> Result<Common> {
         None => None,
     };
     Ok(Common { log: Log { format, level }, otlp: Otlp { endpoint }, ..Common::default() })
+}
+
+/// The trace that this process was started in, if its environment names one.
+pub(crate) fn inherited() -> Option<TraceContext> {
+    let state = std::env::var("TRACESTATE").ok();
+    TraceContext::parse(&std::env::var("TRACEPARENT").ok()?, state.as_deref())
 }
 
 /// Log lines on standard error.

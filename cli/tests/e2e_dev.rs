@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::json;
-use support::{DEADLINE, Dev, TROUPE, gone, text};
+use support::{DEADLINE, Dev, TROUPE, closed, gone, text};
 use troupe_testkit::Proc;
 
 /// The processes whose command line names the data folder: the servers.
@@ -45,6 +45,7 @@ async fn e2e_dev_tells_where_it_listens_and_stops_in_order() {
     for pid in found {
         gone(pid).await;
     }
+    closed(&dev.addresses["redis_url"]).await;
 }
 
 #[tokio::test]
@@ -56,6 +57,7 @@ async fn e2e_the_servers_die_with_a_dev_that_is_killed() {
     for pid in found {
         gone(pid).await;
     }
+    closed(&dev.addresses["redis_url"]).await;
 }
 
 #[tokio::test]

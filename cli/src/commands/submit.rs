@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
+use troupe_bus::trace;
 use troupe_client::{Patience, Troupe, insist};
 use troupe_contract::work::{CreateGraph, GraphCreated, GraphSpec};
 use troupe_domain::{Task, TaskStatus};
@@ -92,11 +93,14 @@ async fn create(global: &Global, troupe: &Troupe, mut graph: GraphSpec) -> Resul
     let command_id = Some(key.clone());
     let patience = Patience { total: global.timeout(), attempt: global.timeout() };
     let span = tracing::info_span!(
-        target: troupe_bus::trace::TARGET,
+        target: trace::TARGET,
         "submit",
         otel.name = "troupe task submit",
         otel.kind = "internal",
     );
+    if let Some(context) = trace::current() {
+        trace::set_parent(&span, &context);
+    }
     let call = insist::<CreateGraph>(troupe, &graph, command_id, patience);
     Ok(tracing::Instrument::instrument(call, span).await?)
 }

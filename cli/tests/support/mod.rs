@@ -63,7 +63,10 @@ impl Dev {
     pub(crate) async fn troupe(&self, args: &[&str]) -> Output {
         let mut command = tokio::process::Command::new(TROUPE);
         command.args(args).env("TROUPE_NATS_URL", self.nats_url()).stdin(Stdio::null());
-        command.env_remove("OTEL_EXPORTER_OTLP_ENDPOINT").kill_on_drop(true);
+        for name in FOREIGN {
+            command.env_remove(name);
+        }
+        command.kill_on_drop(true);
         tokio::time::timeout(DEADLINE, command.output()).await.expect("in time").unwrap()
     }
 
@@ -110,11 +113,21 @@ impl Dev {
     }
 }
 
-/// Without what the environment of the test run would change.
+/// What the environment of the test run would change.
+const FOREIGN: [&str; 3] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "TROUPE_NAME", "TRACEPARENT"];
+
 fn clean(builder: ProcBuilder) -> ProcBuilder {
-    ["OTEL_EXPORTER_OTLP_ENDPOINT", "TROUPE_NAME", "TRACEPARENT"]
-        .iter()
-        .fold(builder, ProcBuilder::env_remove)
+    FOREIGN.iter().fold(builder, ProcBuilder::env_remove)
+}
+
+/// Waits until nobody listens at this address any more.
+pub(crate) async fn closed(url: &Value) {
+    let url = url.as_str().unwrap();
+    let place = url.rsplit('/').next().unwrap();
+    eventually(format!("{url} to be closed"), DEADLINE, || async {
+        tokio::net::TcpStream::connect(place).await.is_err().then_some(())
+    })
+    .await;
 }
 
 /// Everything that a command wrote.
