@@ -62,19 +62,19 @@ pub fn work_replica(nats: &NatsServer, settings: &[&str]) -> Proc {
 /// Plays the part that the environment names; does nothing in the test's own process.
 pub fn play() {
     let Ok(part) = std::env::var(PART) else { return };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let names = std::env::var(NAMES).unwrap_or_default();
     let url = std::env::var(URL).unwrap();
     runtime.block_on(async {
         match part.as_str() {
             "registry" => {
                 let bus = connect_to(&url, "troupe-registry").await;
-                let settings =
-                    troupe_registry::Settings { timing: TIMING, stream_replicas: 1, redis_url: None };
+                let settings = troupe_registry::Settings {
+                    timing: TIMING,
+                    stream_replicas: 1,
+                    redis_url: None,
+                };
                 let mut replica =
                     troupe_registry::Replica::start(&bus, &settings, None).await.unwrap();
                 println!("{READY}");

@@ -53,7 +53,8 @@ impl Wire {
         let local = wire.stream.get_ref().local_addr().unwrap().port();
         wire.inbox = format!("_INBOX.wire{local}");
         assert!(wire.line().await.starts_with("INFO "));
-        let hello = r#"CONNECT {"verbose":false,"pedantic":false,"headers":true,"no_responders":true}"#;
+        let hello =
+            r#"CONNECT {"verbose":false,"pedantic":false,"headers":true,"no_responders":true}"#;
         wire.send(format!("{hello}\r\nSUB {}.* 1\r\nPING\r\n", wire.inbox).as_bytes()).await;
         assert_eq!(wire.line().await, "PONG");
         wire
@@ -104,8 +105,11 @@ impl Wire {
                     let mut bytes = vec![0; total + 2];
                     self.stream.read_exact(&mut bytes).await.unwrap();
                     bytes.truncate(total);
-                    let head: usize =
-                        if words[0] == "HMSG" { words[words.len() - 2].parse().unwrap() } else { 0 };
+                    let head: usize = if words[0] == "HMSG" {
+                        words[words.len() - 2].parse().unwrap()
+                    } else {
+                        0
+                    };
                     let body = bytes.split_off(head);
                     let headers = String::from_utf8_lossy(&bytes).into_owned();
                     if words[1] == reply {

@@ -94,9 +94,11 @@ async fn beat(bus: Bus, running: Running) {
     loop {
         tick.tick().await;
         let ids = running.lock().keys().cloned().collect();
-        let request = HeartbeatRequest { running_task_ids: Some(ids), ..HeartbeatRequest::default() };
-        let answer =
-            bus.call_with::<Heartbeat>(&request, &CallOptions::within(Duration::from_secs(1))).await;
+        let request =
+            HeartbeatRequest { running_task_ids: Some(ids), ..HeartbeatRequest::default() };
+        let answer = bus
+            .call_with::<Heartbeat>(&request, &CallOptions::within(Duration::from_secs(1)))
+            .await;
         if answer.is_err_and(|fault| fault.code == Code::NotFound) {
             let _ = bus.call::<Register>(&declaration("implementer", &[])).await;
         }
@@ -121,16 +123,16 @@ async fn run(url: String, name: String) {
     let mut chance = Chance(u64::from(std::process::id()) ^ (name.len() as u64) << 32);
     for poll in 0_u64.. {
         let command = format!("{name}-{}-{poll}", std::process::id());
-        let claimed = match insist::<Next>(&bus, &NextRequest { wait_ms: 1_000 }, Some(&command)).await
-        {
-            Ok(NextReply { task: Some(claimed) }) => claimed,
-            Ok(NextReply { task: None }) => continue,
-            Err(fault) => {
-                eprintln!("{name}: {fault}");
-                tokio::time::sleep(BEAT).await;
-                continue;
-            }
-        };
+        let claimed =
+            match insist::<Next>(&bus, &NextRequest { wait_ms: 1_000 }, Some(&command)).await {
+                Ok(NextReply { task: Some(claimed) }) => claimed,
+                Ok(NextReply { task: None }) => continue,
+                Err(fault) => {
+                    eprintln!("{name}: {fault}");
+                    tokio::time::sleep(BEAT).await;
+                    continue;
+                }
+            };
         let (id, epoch) = (claimed.task.id.clone(), claimed.task.epoch);
         tell(&Told::Claimed(id.clone(), epoch, bus.name().clone()));
         if chance.percent(4) {
