@@ -9,6 +9,8 @@ mod discovery;
 pub mod events;
 pub mod follow;
 pub mod log;
+#[cfg(feature = "model")]
+pub mod model;
 pub mod peer;
 pub mod port;
 pub mod serve;
