@@ -220,3 +220,17 @@ async fn e2e_limits_end_an_agent() {
     let done: Value = serde_json::from_str(&one.stdout()).unwrap();
     assert_eq!(done["completed"], 1);
 }
+
+#[tokio::test]
+async fn e2e_the_first_fleet_of_the_examples_counts_right() {
+    let dev = Dev::start().await;
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/first-fleet");
+    let script = format!("exec {example}/agent.sh");
+    let more = ["--capability", "words:0.9", "--concurrency", "2"];
+    let agent = dev.agent("counter", &script, &more);
+    let graph = format!("{example}/graph.yaml");
+    let output = dev.troupe(&["task", "submit", &graph, "--wait"]).await;
+    assert!(output.status.success(), "{}\n{}", text(&output), agent.quoted_output());
+    let table = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(table.contains(r#"{"words":19}"#) && table.contains("3 of 3 completed"), "{table}");
+}

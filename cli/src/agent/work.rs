@@ -75,14 +75,17 @@ pub(crate) async fn carry_out(
         troupe.task.id = %task.id,
         troupe.task.epoch = task.epoch,
     );
-    if let Some(context) = &task.trace {
-        if now.millis_since(task.created_at) <= LONGEST_PARENT_AGE_MS {
-            trace::set_parent(&span, context);
-        } else {
+    // The claim's own span where the service records one, or else what is stored with the task.
+    let given = held.claimed().trace.clone().or_else(|| task.trace.clone());
+    if let Some(context) = &given {
+        let only_stored = given == task.trace;
+        if only_stored && now.millis_since(task.created_at) > LONGEST_PARENT_AGE_MS {
             trace::add_link(&span, context);
+        } else {
+            trace::set_parent(&span, context);
         }
     }
-    let context = trace::of_span(&span).or_else(|| task.trace.clone());
+    let context = trace::of_span(&span).or(given);
     let doing = async {
         let report = attempt(way, &held, phase, context.as_ref()).await;
         if report != Report::Completed {

@@ -62,7 +62,7 @@ pub(crate) struct AgentRunArgs {
     #[arg(long, value_name = "MS")]
     idle_exit_ms: Option<u64>,
     /// How long one poll for work waits.
-    #[arg(long, value_name = "MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(0..=MAX_WAIT_MS))]
+    #[arg(long, value_name = "MS", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(0..=MAX_WAIT_MS))]
     poll_ms: u64,
     /// On a signal: how long tasks at work may go on before they are given back.
     #[arg(long, value_name = "MS", default_value_t = 10_000)]

@@ -16,6 +16,8 @@ use crate::process::group::Group;
 
 /// How long the agents may take to leave.
 const LEAVE_GRACE_MS: u64 = 5_000;
+/// Short, so that the end of the demo waits for no poll.
+const POLL_MS: &str = "1000";
 /// Of every five agents two are auditors, as in the smallest fleet.
 const AUDITORS_OF_FIVE: usize = 2;
 
@@ -60,7 +62,7 @@ impl Troop {
             command
                 .args(["agent", "run", "--nats-url", nats_url, "--name", &name, "--role", role])
                 .args(["--capability", &format!("{capability}:0.9"), "--evidence"])
-                .args(["--log-format", "json", "--exec"])
+                .args(["--log-format", "json", "--poll-ms", POLL_MS, "--exec"])
                 .arg(&program)
                 .arg("demo-work")
                 .stdin(Stdio::null())
