@@ -33,8 +33,8 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
     let common = telemetry::common(global, level)?;
     match cli.command {
         // These two run services beside themselves, and see to telemetry on their own.
-        Command::Demo(args) => return demo::run(global, args).await,
-        Command::Dev(args) => return dev::run(global, args).await,
+        Command::Demo(args) => return Box::pin(demo::run(global, args)).await,
+        Command::Dev(args) => return Box::pin(dev::run(global, args)).await,
         // These two need none.
         Command::Completions(args) => return completions::run(args),
         Command::DemoWork => return demo_work::run(),
@@ -42,7 +42,8 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
     }
     let telemetry = telemetry::start(service, &common)?;
     // A command that an agent's program runs is a part of its task's trace.
-    let done = trace::carrying(telemetry::inherited(), on_the_bus(global, cli.command)).await;
+    let running = Box::pin(on_the_bus(global, cli.command));
+    let done = trace::carrying(telemetry::inherited(), running).await;
     telemetry::finish(telemetry).await;
     done
 }

@@ -130,13 +130,11 @@ impl Stack {
             }
         };
         let (first, second) = tokio::join!(nats.stop(), valkey.stop());
-        match broken {
-            Some(error) => Err(error),
-            None => {
-                stopped?;
-                first.and(second)
-            }
+        if let Some(error) = broken {
+            return Err(error);
         }
+        stopped?;
+        first.and(second)
     }
 }
 

@@ -234,3 +234,19 @@ async fn e2e_the_first_fleet_of_the_examples_counts_right() {
     let table = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(table.contains(r#"{"words":19}"#) && table.contains("3 of 3 completed"), "{table}");
 }
+
+#[tokio::test]
+async fn e2e_an_agent_whose_name_is_taken_over_stops_its_programs_and_says_why() {
+    let dev = Dev::start().await;
+    let (script, own, child) = staying(&dev);
+    let former = dev.agent("twin", &script, &[]);
+    dev.submit("tasks: [{key: a, title: Long, role: implementer}]").await;
+    let (own, child) = (pid_in(&own).await, pid_in(&child).await);
+    let current = dev.agent("twin", "cat > /dev/null", &[]);
+    let status = former.wait(DEADLINE).await.unwrap();
+    assert_eq!(status.code(), Some(1), "{}", former.quoted_output());
+    assert!(former.stderr().contains("session is over"), "{}", former.quoted_output());
+    gone(own).await;
+    gone(child).await;
+    assert!(current.ended().is_none(), "{}", current.quoted_output());
+}

@@ -38,7 +38,7 @@ pub(crate) async fn send_forever(shared: Arc<Shared>) {
             Ok(answer) => next_wait(&shared, &answer),
             Err(fault) if fault.code == Code::NotFound => match register_again(&shared).await {
                 Ok(()) => Duration::ZERO,
-                Err(fault) if !fault.code.is_transient() => return end(&shared, &fault),
+                Err(fault) if fault.code == Code::PermissionDenied => return end(&shared, &fault),
                 Err(fault) => retry_wait(&shared, &fault),
             },
             Err(fault) if means_the_end(fault.code) => return end(&shared, &fault),
@@ -48,12 +48,9 @@ pub(crate) async fn send_forever(shared: Arc<Shared>) {
     }
 }
 
-/// A former life of an agent is refused with one of these.
+/// `conflict` is the refusal of a former life.
 fn means_the_end(code: Code) -> bool {
-    matches!(
-        code,
-        Code::Conflict | Code::FailedPrecondition | Code::StaleEpoch | Code::PermissionDenied
-    )
+    matches!(code, Code::Conflict | Code::PermissionDenied)
 }
 
 async fn send(shared: &Shared) -> Result<HeartbeatResponse, Fault> {
