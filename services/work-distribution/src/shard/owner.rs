@@ -38,6 +38,8 @@ const MAX_UNPUBLISHED_BATCHES: usize = 1_024;
 const MAX_FIRED: usize = 1_024;
 /// Later than any timer.
 const FAR: Timestamp = Timestamp::from_millis(i64::MAX);
+/// No term of a read lease: nothing was stored yet.
+const UNCONFIRMED: u64 = u64::MAX;
 /// How long an unanswered question about a lease waits before it is asked again.
 const ASK_AGAIN_MS: u64 = 2_000;
 
@@ -67,11 +69,14 @@ impl std::fmt::Debug for ShardPorts {
 pub struct ReadLease {
     epoch: tokio::time::Instant,
     until_ms: Arc<AtomicU64>,
+    /// Counts how often it began anew after it had run out.
+    term: Arc<AtomicU64>,
 }
 
 impl Default for ReadLease {
     fn default() -> Self {
-        Self { epoch: tokio::time::Instant::now(), until_ms: Arc::default() }
+        let epoch = tokio::time::Instant::now();
+        Self { epoch, until_ms: Arc::default(), term: Arc::default() }
     }
 }
 
@@ -79,12 +84,19 @@ impl ReadLease {
     /// Extends the lease to `until`.
     pub fn extend(&self, until: tokio::time::Instant) {
         let ms = until.saturating_duration_since(self.epoch).as_millis();
+        if !self.holds() {
+            self.term.fetch_add(1, Ordering::AcqRel);
+        }
         self.until_ms.fetch_max(u64::try_from(ms).unwrap_or(u64::MAX), Ordering::AcqRel);
     }
 
     /// Whether it holds now.
     pub fn holds(&self) -> bool {
         self.epoch.elapsed().as_millis() < u128::from(self.until_ms.load(Ordering::Acquire))
+    }
+
+    fn term(&self) -> u64 {
+        self.term.load(Ordering::Acquire)
     }
 }
 
@@ -112,6 +124,9 @@ pub struct Shard {
     wake: Notify,
     timers_changed: Notify,
     published: Arc<Published>,
+    /// The term of the read lease in which a message was last stored. While the lease had run out
+    /// somebody else may have taken over, so that a later term counts only after another message.
+    confirmed_term: AtomicU64,
     /// Bytes written since the last snapshot.
     pub(super) log_bytes: AtomicU64,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -156,6 +171,7 @@ impl Shard {
             wake: Notify::new(),
             timers_changed: Notify::new(),
             published: published.clone(),
+            confirmed_term: AtomicU64::new(UNCONFIRMED),
             log_bytes: AtomicU64::new(0),
             tasks: Mutex::default(),
             ended: Notify::new(),
@@ -196,8 +212,10 @@ impl Shard {
             }
             let (now, jitter) = (self.ports.world.now(), self.ports.world.fraction());
             let result = execute(&mut inner.state, request, now, jitter);
-            let unconfirmed = inner.pending.is_empty() && inner.in_flight.is_none();
-            let wrote = self.enqueue(&mut inner, unconfirmed && !self.ports.read_lease.holds());
+            // What is in flight may have been stored before somebody else took over: only a message
+            // that is still to be sent confirms an answer that is given now.
+            let unconfirmed = inner.pending.is_empty() && !self.is_sure_to_own();
+            let wrote = self.enqueue(&mut inner, unconfirmed);
             (result, wrote)
         };
         Ok(match fate {
@@ -208,6 +226,12 @@ impl Shard {
                 "the shard changed hands in between; the outcome is unknown, read to find out",
             )),
         })
+    }
+
+    /// Whether nobody else can have taken over.
+    fn is_sure_to_own(&self) -> bool {
+        let lease = &self.ports.read_lease;
+        lease.holds() && lease.term() == self.confirmed_term.load(Ordering::Acquire)
     }
 
     /// Moves what was drafted into the pending batch. Gives the fate of what the caller's answer
@@ -335,8 +359,12 @@ impl Shard {
         self.log_bytes.fetch_add(body.len() as u64, Ordering::Relaxed);
         let mut wait = FIRST_RETRY;
         for _ in 0..MAX_APPEND_ATTEMPTS {
+            let term = self.ports.read_lease.term();
             match self.ports.log.append(&subject, body.clone(), expected).await {
-                Ok(sequence) => return Ok(sequence),
+                Ok(sequence) => {
+                    self.confirmed_term.store(term, Ordering::Release);
+                    return Ok(sequence);
+                }
                 Err(AppendError::Conflict) => {
                     return self
                         .find_own(&subject, &id)
