@@ -134,6 +134,15 @@ pub enum LetterContent {
         /// The part.
         child: TaskId,
     },
+    /// `whole` was called off, and `part` with it.
+    CallOff {
+        /// The part.
+        part: TaskId,
+        /// The whole.
+        whole: TaskId,
+        /// Who called it off.
+        by: Name,
+    },
 }
 
 /// One message of the log, as it is read.
@@ -144,6 +153,9 @@ pub struct Batch {
     /// Every event of the batches up to this sequence was published.
     #[serde(default)]
     pub published: u64,
+    /// The message of the log that this one follows, so that a reader knows that it missed none.
+    #[serde(default)]
+    pub after: Option<u64>,
     /// What happened, in order.
     pub records: Vec<Record>,
 }

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use troupe_domain::task::ReasonKind;
 use troupe_domain::task::change::Change;
 use troupe_domain::{AgentId, Name, Task, TaskId, TaskStatus, Timestamp};
 
@@ -214,6 +215,12 @@ impl ShardState {
             return;
         }
         let outcomes = (before.status.outcome(), after.status.outcome());
+        match change {
+            Change::Cancelled(_) => self.call_off_far(&after, &after.subtask_ids, at),
+            // A part that came while its whole was being called off.
+            Change::SubtaskAdded { id } => self.call_off_far(&after, std::slice::from_ref(id), at),
+            _ => {}
+        }
         self.replace(Some(before), Some(Arc::new(after)));
         if outcomes.0 != outcomes.1 {
             self.tell_watchers(id, at);
@@ -232,6 +239,24 @@ impl ShardState {
                 result: task.result.clone().filter(|_| task.status == TaskStatus::Completed),
             };
             self.post(&watcher.id, content, at);
+        }
+    }
+
+    /// Writes a letter to every one of `parts` that lives in another shard, if somebody called
+    /// `whole` off.
+    fn call_off_far(&mut self, whole: &Task, parts: &[TaskId], at: Timestamp) {
+        let called_off = whole.reasons.last().filter(|_| whole.status == TaskStatus::Cancelled);
+        let Some(by) = called_off
+            .filter(|reason| reason.kind == ReasonKind::Cancelled)
+            .and_then(|reason| reason.by.clone())
+        else {
+            return;
+        };
+        for part in parts {
+            if shard_of(part.as_str(), self.settings.shards) != self.settings.shard {
+                let (part, whole, by) = (part.clone(), whole.id.clone(), by.clone());
+                self.post(&part.clone(), LetterContent::CallOff { part, whole, by }, at);
+            }
         }
     }
 

@@ -78,7 +78,7 @@ impl ShardState {
             let children =
                 self.tasks.get(&whole).map(|t| t.subtask_ids.clone()).unwrap_or_default();
             for child in children.into_iter().filter(|child| seen.insert(child.clone())) {
-                let why = format!("a part of {id}, which was called off");
+                let why = part_of(id);
                 let decided = self.tasks.get(&child).and_then(|t| t.cancel(by, &why, now).ok());
                 if let Some(Some(change)) = decided {
                     self.change(&child, change, now);
@@ -160,6 +160,14 @@ impl ShardState {
                 }
                 Ok(())
             }
+            LetterContent::CallOff { part, whole, by } => {
+                // What has ended, or has even left memory, needs no calling off.
+                let ended = self.tasks.get(&part).is_none_or(|part| part.status.is_terminal());
+                if !ended {
+                    self.cancel(&part, &by, &part_of(&whole), now)?;
+                }
+                Ok(())
+            }
         }
     }
 
@@ -213,4 +221,8 @@ impl ShardState {
             })
             .collect()
     }
+}
+
+fn part_of(whole: &TaskId) -> String {
+    format!("a part of {whole}, which was called off")
 }
