@@ -15,6 +15,9 @@ mod telemetry;
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     match commands::run(<args::Cli as clap::Parser>::parse()).await {

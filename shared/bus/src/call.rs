@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use async_nats::{HeaderMap, Request, RequestErrorKind};
 use bytes::Bytes;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 use troupe_contract::{Endpoint, headers, subject};
 use troupe_domain::limits::MAX_MESSAGE_BYTES;
-use troupe_domain::{Code, Fault};
+use troupe_domain::{Code, Fault, TraceContext};
 
 use crate::connect::{Bus, DEFAULT_REQUEST_TIMEOUT};
 use crate::{trace, wire};
@@ -112,13 +112,11 @@ impl Bus {
         let mut wait = FIRST_RETRY;
         loop {
             let left = end.saturating_duration_since(tokio::time::Instant::now());
-            let mut map = HeaderMap::new();
-            trace::inject(&mut map, context.as_ref());
-            map.insert(headers::DEADLINE_MS, left.as_millis().to_string().as_str());
-            if let Some(id) = &options.command_id {
-                map.insert(headers::MSG_ID, id.as_str());
+            let map = request_headers(context.as_ref(), options, left);
+            let mut request = Request::new().payload(body.clone()).timeout(Some(left));
+            if !map.is_empty() {
+                request = request.headers(map);
             }
-            let request = Request::new().payload(body.clone()).headers(map).timeout(Some(left));
             let fault = match self.client.send_request(subject.to_owned(), request).await {
                 Ok(answer) => {
                     return match wire::fault_of(&answer) {
@@ -139,7 +137,22 @@ impl Bus {
     }
 }
 
-use tracing::Span;
+/// A plain request with the usual deadline has no headers: they cost every hop.
+fn request_headers(
+    context: Option<&TraceContext>,
+    options: &CallOptions,
+    left: Duration,
+) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    trace::inject(&mut map, context);
+    if options.timeout != DEFAULT_REQUEST_TIMEOUT {
+        map.insert(headers::DEADLINE_MS, left.as_millis().to_string().as_str());
+    }
+    if let Some(id) = &options.command_id {
+        map.insert(headers::MSG_ID, id.as_str());
+    }
+    map
+}
 
 fn fault_of_request(subject: &str, error: &async_nats::RequestError) -> Fault {
     let place = destination(subject);

@@ -11,18 +11,24 @@ use troupe_contract::{Service, stream};
 use troupe_domain::TraceContext;
 
 use crate::connect::{Bus, ConnectError};
+use crate::ingest;
 use crate::log::{StreamLog, publish};
 use crate::port::{AppendError, EventSink, OutgoingEvent};
 use crate::trace;
 
 /// Publishes that wait for their acknowledgement at once.
 pub const MAX_EVENTS_IN_FLIGHT: usize = 512;
+/// Events from which on a round pays.
+const MIN_ROUND_EVENTS: usize = 3;
 
 /// The event stream, as one service writes to it.
 #[derive(Debug, Clone)]
 pub struct Events {
     bus: Bus,
     source: String,
+    /// Each event carries its id for the server, which lets it in once within its window. Remembering
+    /// ids costs the server memory with every event: for sinks that several replicas write to.
+    recognised: bool,
     /// The stream itself, for reading back.
     pub log: StreamLog,
 }
@@ -31,7 +37,12 @@ impl Bus {
     /// Opens the event stream for `service`.
     pub async fn events(&self, service: Service, replicas: usize) -> Result<Events, ConnectError> {
         let log = self.open_stream(&stream::events(), replicas).await?;
-        Ok(Events { bus: self.clone(), source: format!("/troupe/{}", service.token()), log })
+        Ok(Events {
+            bus: self.clone(),
+            source: format!("/troupe/{}", service.token()),
+            recognised: service == Service::Registry,
+            log,
+        })
     }
 
     /// Hears messages on `subject` from now on, without any promise: for hints and live views.
@@ -94,7 +105,9 @@ impl Listener {
 impl Events {
     fn headers(&self, event: &OutgoingEvent) -> HeaderMap {
         let mut map = HeaderMap::new();
-        map.insert(headers::MSG_ID, event.id.as_str());
+        if self.recognised {
+            map.insert(headers::MSG_ID, event.id.as_str());
+        }
         map.insert(cloud_events::SPEC_VERSION, "1.0");
         map.insert(cloud_events::ID, event.id.as_str());
         map.insert(cloud_events::SOURCE, self.source.as_str());
@@ -110,6 +123,20 @@ impl Events {
 #[async_trait]
 impl EventSink for Events {
     async fn publish(&self, events: &[OutgoingEvent]) -> Result<(), AppendError> {
+        // A few events are not worth the frame of a round; events that the server must recognise when
+        // they are sent again travel one by one.
+        if self.recognised || events.len() < MIN_ROUND_EVENTS {
+            return self.publish_each(events).await;
+        }
+        for round in events.chunks(MAX_EVENTS_IN_FLIGHT) {
+            ingest::publish_round(&self.bus, round, |event| self.headers(event)).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Events {
+    async fn publish_each(&self, events: &[OutgoingEvent]) -> Result<(), AppendError> {
         let mut waiting = FuturesUnordered::new();
         for event in events {
             if waiting.len() >= MAX_EVENTS_IN_FLIGHT

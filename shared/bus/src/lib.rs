@@ -8,6 +8,7 @@ pub mod connect;
 mod discovery;
 pub mod events;
 pub mod follow;
+mod ingest;
 pub mod log;
 #[cfg(feature = "model")]
 pub mod model;

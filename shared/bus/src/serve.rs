@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
 use tokio::sync::Semaphore;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 use tracing::Instrument;
 use troupe_contract::{Endpoint, Service, headers, subject};
 use troupe_domain::{Code, Fault, Name, TraceContext};
@@ -178,7 +178,6 @@ async fn serve_loop<E, H, F>(
 {
     let answering = Arc::new(answering);
     let room = Arc::new(Semaphore::new(MAX_REQUESTS_IN_FLIGHT));
-    let mut at_work = JoinSet::new();
     let mut draining = false;
     loop {
         let message = tokio::select! {
@@ -195,7 +194,6 @@ async fn serve_loop<E, H, F>(
             answering.ignore(&message);
             continue;
         }
-        while at_work.try_join_next().is_some() {}
         let Ok(permit) = room.clone().try_acquire_owned() else {
             let full = Fault::exhausted("MAX_REQUESTS_IN_FLIGHT", MAX_REQUESTS_IN_FLIGHT);
             answering.reply(&message, Err(full), std::time::Instant::now()).await;
@@ -203,12 +201,13 @@ async fn serve_loop<E, H, F>(
         };
         let answering = answering.clone();
         let handler = handler.clone();
-        at_work.spawn(async move {
+        tokio::spawn(async move {
             answer_one::<E, H, F>(&answering, &*handler, message).await;
             drop(permit);
         });
     }
-    while at_work.join_next().await.is_some() {}
+    // Every permit is back when every request is answered.
+    let _ = room.acquire_many(MAX_REQUESTS_IN_FLIGHT as u32).await;
 }
 
 /// A request names an inbox for its answer. What does not is not carried out: the server itself sends
@@ -247,7 +246,8 @@ where
     let work = async {
         let call = parse::<E>(&message, carried.clone())?;
         tracing::Span::current().record("enduser.id", call.caller.as_str());
-        handler(call).await
+        // In a box: the future of a handler is large, and what wraps it moves it about.
+        Box::pin(handler(call)).await
     };
     let guarded = AssertUnwindSafe(trace::carrying(carried.clone(), work)).catch_unwind();
     let result = guarded.instrument(span.clone()).await.unwrap_or_else(|_| {

@@ -55,6 +55,8 @@ fn config(spec: &StreamSpec, replicas: usize) -> Config {
         max_messages_per_subject: spec.max_messages_per_subject,
         max_bytes: spec.max_bytes,
         max_age: Duration::from_secs(spec.max_age_s),
+        // Events come in large rounds; one acknowledgement for a round is enough.
+        allow_batch_publish: spec.when_full == WhenFull::DropOldest,
         duplicate_window: Duration::from_secs(spec.duplicate_window_s),
         discard: match spec.when_full {
             WhenFull::Refuse => DiscardPolicy::New,

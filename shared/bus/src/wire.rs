@@ -37,9 +37,13 @@ fn explain<T: DeserializeOwned>(body: &[u8], first: &serde_json::Error) -> Fault
     }
 }
 
+/// What most bodies fit in.
+const USUAL_BODY_BYTES: usize = 1_024;
+
 /// Writes a body.
 pub fn encode<T: Serialize>(value: &T) -> Result<Bytes, Fault> {
-    let body = serde_json::to_vec(value)
+    let mut body = Vec::with_capacity(USUAL_BODY_BYTES);
+    serde_json::to_writer(&mut body, value)
         .map_err(|why| Fault::new(Code::Internal, format!("cannot write the answer: {why}")))?;
     if body.len() > MAX_MESSAGE_BYTES {
         return Err(Fault::exhausted("MAX_MESSAGE_BYTES", MAX_MESSAGE_BYTES));

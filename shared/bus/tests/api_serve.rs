@@ -155,3 +155,39 @@ async fn a_stream_of_another_layout_is_refused() {
     let why = bus.open_stream(&stream::work_log(0, 8), 1).await.unwrap_err().to_string();
     assert!(why.contains("troupe.shards is 4"), "{why}");
 }
+
+#[tokio::test]
+async fn rounds_of_events_are_stored_whole_in_order_or_not_acknowledged() {
+    use troupe_bus::port::{EventSink, OutgoingEvent};
+    let nats = NatsServer::start().await.unwrap();
+    let bus = bus(&nats, "server").await;
+    let events = bus.events(Service::Work, 1).await.unwrap();
+    let event = |index: usize| OutgoingEvent {
+        subject: format!("troupe.v1.event.task.t{index}.task_created"),
+        id: format!("work-0-1-{index}"),
+        kind: "troupe.task.task_created.v1".to_owned(),
+        entity_id: format!("t{index}"),
+        at: troupe_domain::Timestamp::from_millis(0),
+        trace: None,
+        body: format!("{index}").into(),
+    };
+    // Fewer than a round, one round, and several rounds.
+    let mut sent = 0;
+    for count in [1, 2, 3, 100, 1_300] {
+        let round: Vec<OutgoingEvent> = (sent..sent + count).map(event).collect();
+        events.publish(&round).await.unwrap();
+        sent += count;
+    }
+    let mut stored = Vec::new();
+    events
+        .log
+        .read("troupe.v1.event.>", 0, &mut |entry| stored.push(entry.body.clone()))
+        .await
+        .unwrap();
+    let expected: Vec<bytes::Bytes> = (0..sent).map(|index| format!("{index}").into()).collect();
+    assert_eq!(stored, expected);
+    let client = nats.connect().await.unwrap();
+    async_nats::jetstream::new(client).delete_stream("TROUPE_EVENTS").await.unwrap();
+    let round: Vec<OutgoingEvent> = (0..10).map(event).collect();
+    assert!(events.publish(&round).await.is_err(), "nobody stores them");
+}

@@ -37,25 +37,30 @@ pub async fn next(work: &Work, call: Call<NextRequest>) -> Result<NextReply, Fau
     let wait_until = (Instant::now() + Duration::from_millis(wait_ms)).min(answer_by);
     let (agent, profile) = work.fleet.worker(&call.caller).await?;
     let claimer = Claimer { agent: call.caller.clone(), claim_id: call.command_id.clone() };
+    let max = agent.max_concurrent_tasks as usize;
+    let mut ticket = None;
     loop {
-        // Join the line before looking, so that what comes in between wakes us.
-        let ticket = if wait_ms > 0 {
-            let full = || Fault::exhausted("MAX_WAITERS", MAX_WAITERS);
-            Some(work.waiters.join(&profile).ok_or_else(full)?)
-        } else {
-            None
-        };
-        let max = agent.max_concurrent_tasks as usize;
         if let Some(task) = work.claim_best(&profile, &claimer, max, answer_by).await? {
-            drop(ticket);
             return Ok(NextReply { task: Some(work.handed_over(task, call.trace.as_ref())) });
         }
-        let Some(ticket) = ticket else { return Ok(NextReply { task: None }) };
-        let look_again = (Instant::now() + LOOK_AGAIN).min(wait_until);
-        let woken = tokio::time::timeout_at(look_again, ticket.called.notified()).await.is_ok();
-        if !woken && Instant::now() >= wait_until {
+        if wait_ms == 0 {
             return Ok(NextReply { task: None });
         }
+        // Join the line, and look once more: what came in between would wake nobody.
+        let Some(place) = ticket.take() else {
+            let full = || Fault::exhausted("MAX_WAITERS", MAX_WAITERS);
+            ticket = Some(work.waiters.join(&profile).ok_or_else(full)?);
+            continue;
+        };
+        let look_again = (Instant::now() + LOOK_AGAIN).min(wait_until);
+        let woken = tokio::time::timeout_at(look_again, place.called.notified()).await.is_ok();
+        if woken {
+            continue;
+        }
+        if Instant::now() >= wait_until {
+            return Ok(NextReply { task: None });
+        }
+        ticket = Some(place);
     }
 }
 

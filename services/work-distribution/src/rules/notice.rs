@@ -7,6 +7,8 @@ use troupe_contract::subject;
 use troupe_domain::task::change::Change;
 use troupe_domain::{AgentId, Task, TaskId, Timestamp, TraceContext};
 
+use super::record::Record;
+
 /// An event without its id: the id is the place in the log of what caused it.
 #[derive(Debug, Clone)]
 pub struct Notice {
@@ -39,6 +41,15 @@ pub fn kind_of(change: &Change) -> Option<TaskEventKind> {
         | Change::Unsettled { .. }
         | Change::SubtaskAdded { .. } => return None,
     })
+}
+
+/// How many notices a record that was just drafted has.
+pub fn count_of(record: &Record) -> usize {
+    match record {
+        Record::Created { tasks, .. } => tasks.len(),
+        Record::Changed { change, .. } => usize::from(kind_of(change).is_some()),
+        _ => 0,
+    }
 }
 
 fn reason_of(change: &Change) -> Option<String> {
@@ -114,13 +125,11 @@ impl Notice {
             graph_id: task.graph_id.as_ref(),
             task: kind.carries_task().then_some(task),
         };
-        Self {
-            kind,
-            id: task.id.clone(),
-            at,
-            trace: task.trace.clone(),
-            body: serde_json::to_vec(&data).unwrap_or_default().into(),
+        let mut body = Vec::with_capacity(if kind.carries_task() { 1_024 } else { 256 });
+        if let Err(why) = serde_json::to_writer(&mut body, &data) {
+            tracing::error!(%why, task = %task.id, "an event cannot be written");
         }
+        Self { kind, id: task.id.clone(), at, trace: task.trace.clone(), body: body.into() }
     }
 
     /// The event, now that its place in the log is known.

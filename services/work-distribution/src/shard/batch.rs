@@ -87,10 +87,10 @@ impl PendingBatch {
         self.notices.extend(notices);
     }
 
-    /// The message.
-    pub fn message(&self, id: &str, owner: &str, published: u64) -> Bytes {
+    /// The message that is stored after the one at `after`.
+    pub fn message(&self, id: &str, owner: &str, published: u64, after: u64) -> Bytes {
         let mut body = format!(
-            r#"{{"v":1,"batch":"{id}","owner":"{owner}","published":{published},"records":["#
+            r#"{{"v":1,"batch":"{id}","owner":"{owner}","published":{published},"after":{after},"records":["#
         )
         .into_bytes();
         body.extend_from_slice(&self.records);
@@ -101,7 +101,7 @@ impl PendingBatch {
 
 /// The records of one request, separated by commas.
 pub fn encode(records: &[Record]) -> Result<Vec<u8>, serde_json::Error> {
-    let mut encoded = Vec::with_capacity(256);
+    let mut encoded = Vec::with_capacity(1_024 * records.len());
     for (index, record) in records.iter().enumerate() {
         if index > 0 {
             encoded.push(b',');
@@ -123,10 +123,10 @@ mod tests {
             [Record::Delivered { letters: vec![1] }, Record::Delivered { letters: vec![2, 3] }];
         batch.push(&encode(&records).unwrap(), 2, Vec::new());
         batch.push(&encode(&records[..1]).unwrap(), 1, Vec::new());
-        let read: Batch = serde_json::from_slice(&batch.message("b", "o", 7)).unwrap();
+        let read: Batch = serde_json::from_slice(&batch.message("b", "o", 7, 6)).unwrap();
         assert_eq!((read.batch.as_str(), read.published, read.records.len()), ("b", 7, 3));
         let empty: Batch =
-            serde_json::from_slice(&PendingBatch::default().message("b", "o", 0)).unwrap();
+            serde_json::from_slice(&PendingBatch::default().message("b", "o", 0, 0)).unwrap();
         assert!(empty.records.is_empty());
     }
 }
