@@ -73,10 +73,15 @@ impl Wire {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         head.push_str("\r\n");
-        let reply = reply.map_or(String::new(), |reply| format!("{reply} "));
+        let to = reply.map_or(subject.to_owned(), |reply| format!("{subject} {reply}"));
+        self.publish_raw(&to, head.as_bytes(), body).await;
+    }
+
+    /// Publishes a header block as it is; `to` is the subject, and the reply subject after a space.
+    pub async fn publish_raw(&mut self, to: &str, head: &[u8], body: &[u8]) {
         let (head_len, total) = (head.len(), head.len() + body.len());
-        let mut message =
-            format!("HPUB {subject} {reply}{head_len} {total}\r\n{head}").into_bytes();
+        let mut message = format!("HPUB {to} {head_len} {total}\r\n").into_bytes();
+        message.extend_from_slice(head);
         message.extend_from_slice(body);
         message.extend_from_slice(b"\r\n");
         self.send(&message).await;

@@ -86,10 +86,10 @@ pub async fn insist<E: Endpoint>(
     }
 }
 
-type Running = Arc<Mutex<BTreeMap<TaskId, ()>>>;
+pub type Running = Arc<Mutex<BTreeMap<TaskId, ()>>>;
 
 /// Says every [`BEAT`] that the agent is there and what it works on.
-async fn beat(bus: Bus, running: Running) {
+pub async fn beat(bus: Bus, running: Running) {
     let mut tick = tokio::time::interval(BEAT);
     loop {
         tick.tick().await;
