@@ -23,6 +23,7 @@ use super::execute::{execute, only_reads};
 use super::publisher::{self, Published};
 use super::request::{ShardReply, ShardRequest};
 use crate::rules::commands::{DueLease, HolderLife};
+use crate::rules::notice::count_of;
 use crate::rules::queue::Need;
 use crate::rules::record::Batch;
 use crate::rules::state::ShardState;
@@ -294,8 +295,10 @@ impl Shard {
             if inner.pending.back().is_none_or(|batch| batch.is_full(encoded.len())) {
                 inner.pending.push_back(PendingBatch::default());
             }
+            // Each event goes with the record that it tells of: its id is that record's place.
+            let told = count_of(record).min(notices.len());
             if let Some(batch) = inner.pending.back_mut() {
-                batch.push(&encoded, 1, std::mem::take(&mut notices));
+                batch.push(&encoded, 1, notices.drain(..told).collect());
                 fate = batch.fate.clone();
             }
         }
@@ -355,7 +358,7 @@ impl Shard {
     async fn store(&self, batch: &PendingBatch, expected: u64) -> Result<u64, &'static str> {
         let subject = subject::work_log(self.number);
         let id = self.ports.world.ulid().to_string();
-        let body = batch.message(&id, &self.owner, self.published.get());
+        let body = batch.message(&id, &self.owner, self.published.get(), expected);
         self.log_bytes.fetch_add(body.len() as u64, Ordering::Relaxed);
         let mut wait = FIRST_RETRY;
         for _ in 0..MAX_APPEND_ATTEMPTS {

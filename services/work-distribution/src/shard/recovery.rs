@@ -4,6 +4,7 @@
 //! read. When it is stored, everything was read, and whoever wrote before can write no more.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use troupe_bus::port::{AppendError, Entry, Log, ReadError};
 use troupe_contract::subject;
@@ -32,6 +33,16 @@ pub enum RecoveryError {
         /// Why.
         why: String,
     },
+    /// The log was shortened while it was read, or what was read of it is not all.
+    #[error("message {sequence} of the log follows {after}, and {read} was read before it")]
+    Gap {
+        /// Where.
+        sequence: u64,
+        /// What it says that it follows.
+        after: u64,
+        /// What was read before it.
+        read: u64,
+    },
     /// No snapshot is whole, and the log before it is gone.
     #[error("no snapshot of the shard is whole")]
     NoSnapshot,
@@ -46,6 +57,8 @@ struct Replay {
     sequence: u64,
     published: u64,
     unpublished: Vec<Parcel>,
+    /// Bytes of the log that no snapshot covers yet.
+    bytes: u64,
 }
 
 impl Replay {
@@ -55,10 +68,15 @@ impl Replay {
             why: why.to_string(),
         };
         let batch: Batch = serde_json::from_slice(&entry.body).map_err(damaged)?;
+        if let Some(after) = batch.after.filter(|after| *after != self.sequence) {
+            let (sequence, read) = (entry.sequence, self.sequence);
+            return Err(RecoveryError::Gap { sequence, after, read });
+        }
         for record in &batch.records {
             self.state.apply(record);
         }
         self.sequence = entry.sequence;
+        self.bytes += entry.body.len() as u64;
         self.published = self.published.max(batch.published);
         self.state.take_ready();
         let notices = self.state.take_notices();
@@ -85,10 +103,10 @@ pub async fn open(
     for _ in 0..MAX_FENCE_ATTEMPTS {
         read_log(&*log, &subject, &mut replay).await?;
         let id = ports.world.ulid().to_string();
-        let fence = PendingBatch::default().message(&id, owner, replay.published);
+        let fence = PendingBatch::default().message(&id, owner, replay.published, replay.sequence);
         match log.append(&subject, fence, replay.sequence).await {
             Ok(sequence) => {
-                let published = replay.published;
+                let (published, bytes) = (replay.published, replay.bytes);
                 replay.state.reconcile(ports.world.now());
                 let shard = Shard::start(
                     shard,
@@ -99,6 +117,8 @@ pub async fn open(
                     published,
                     ports,
                 );
+                // A log that grows over many short owners is to be cut as well.
+                shard.log_bytes.fetch_add(bytes, Ordering::Relaxed);
                 // What reconciling drafted is stored like any other write.
                 shard.act(|_, _| ());
                 return Ok((shard, manifest));
@@ -121,6 +141,7 @@ async fn read_snapshot(
         sequence: 0,
         published: 0,
         unpublished: Vec::new(),
+        bytes: 0,
     };
     for snapshot in [&manifest.newest, &manifest.former].into_iter().flatten() {
         let Some(lines) = snapshot::load(log, settings.shard, snapshot).await? else {

@@ -18,6 +18,8 @@ use crate::rules::record::SnapshotLine;
 
 /// Bytes of one chunk, about.
 const CHUNK_BYTES: usize = 1024 * 1024;
+/// A snapshot of so few lines is encoded at once; a larger one would hold up other work.
+const MAX_LINES_ENCODED_HERE: usize = 256;
 
 /// Where snapshots are. The last message on the manifest's subject counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,9 +79,11 @@ pub async fn take(shard: &Arc<Shard>, manifest: &Manifest) -> Result<Manifest, S
     if !shard.published().reaches(through).await {
         return Err("its events could not be published".to_owned());
     }
-    let (chunks, sha256) = tokio::task::spawn_blocking(move || encode(&lines))
-        .await
-        .map_err(|why| why.to_string())??;
+    let (chunks, sha256) = if lines.len() <= MAX_LINES_ENCODED_HERE {
+        encode(&lines)?
+    } else {
+        tokio::task::spawn_blocking(move || encode(&lines)).await.map_err(|why| why.to_string())??
+    };
     let log = &shard.ports().log;
     for (index, chunk) in chunks.iter().enumerate() {
         let subject = subject::work_snapshot_chunk(shard.number(), through, index);
