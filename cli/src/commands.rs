@@ -23,12 +23,16 @@ use crate::args::{Cli, Command, Global};
 use crate::telemetry;
 use agent::AgentCommand;
 
+/// A person wants to hear of what went wrong, and not that a connection was closed at the end.
+const COMMAND_LOG_LEVEL: &str = "warn,troupe_bus::connect=error";
+const AGENT_LOG_LEVEL: &str = "info,async_nats=warn";
+
 /// Runs the command; the code says how it went.
 pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
     let global = &cli.global;
     let (service, level) = match &cli.command {
-        Command::Agent(AgentCommand::Run(_)) => ("troupe-agent", "info"),
-        _ => ("troupe-cli", "warn"),
+        Command::Agent(AgentCommand::Run(_)) => ("troupe-agent", AGENT_LOG_LEVEL),
+        _ => ("troupe-cli", COMMAND_LOG_LEVEL),
     };
     let common = telemetry::common(global, level)?;
     match cli.command {

@@ -38,7 +38,7 @@ pub(crate) struct DevArgs {
 
 pub(crate) async fn run(global: &Global, args: DevArgs) -> Result<ExitCode> {
     let mut signals = Signals::listen()?;
-    let common = telemetry::common(global, "info")?;
+    let common = telemetry::common(global, "info,async_nats=warn")?;
     let telemetry = telemetry::start("troupe-cli", &common)?;
     let mut timing = Timing::default();
     if let Some(interval) = args.heartbeat_interval_ms {
