@@ -20,7 +20,7 @@ use troupe_domain::retry::Backoff;
 use troupe_domain::task::spec::{DependencySpec, TaskSpec};
 use troupe_domain::{TaskId, TaskStatus};
 use troupe_testkit::history::{Acknowledged, History, final_status};
-use troupe_testkit::{NatsServer, Proc, eventually};
+use troupe_testkit::{NatsServer, Proc, eventually, try_eventually};
 
 const WORK_SETTINGS: &[&str] =
     &["shards=8", "default_lease_ms=1500", "snapshot_after_log_bytes=65536"];
@@ -114,10 +114,13 @@ impl Stage {
 
     async fn goes_on(&self, what: &str) {
         let wanted = self.told().completed.len() + GOES_ON_TASKS;
-        eventually(format!("work to go on ({what})"), GOES_ON_WITHIN, || async {
+        let waited = try_eventually(format!("work to go on ({what})"), GOES_ON_WITHIN, || async {
             (self.told().completed.len() >= wanted).then_some(())
-        })
-        .await;
+        });
+        if let Err(stuck) = waited.await {
+            let said: Vec<String> = self.work.iter().map(Proc::quoted_output).collect();
+            panic!("{stuck}\n{}", said.join("\n"));
+        }
     }
 
     async fn harm(&mut self, target: Target, harm: Harm, chance: &mut Chance) {

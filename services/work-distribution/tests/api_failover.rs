@@ -198,7 +198,7 @@ async fn work_until(bus: Bus, stop: Arc<AtomicBool>, told: Arc<Mutex<Acknowledge
         };
         let held = hold(&claimed);
         let (id, epoch) = (held.task_id.clone(), held.epoch);
-        running.lock().insert(id.clone(), ());
+        running.lock().insert(id.clone());
         told.lock().claimed.push((id.clone(), epoch, bus.name().clone()));
         if insist::<Complete>(&bus, &done(&held, "done"), None).await.is_ok() {
             told.lock().completed.push((id.clone(), epoch, Some(Json::text("done"))));

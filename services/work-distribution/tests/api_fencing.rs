@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fleet::{Fleet, PATIENCE, connect, declaration, done, failed, hold, name, parts, proven, task};
 use troupe_bus::Bus;
-use troupe_contract::event::TaskEventKind;
+use troupe_contract::event::TaskEventKind as K;
 use troupe_contract::registry::{Heartbeat, HeartbeatRequest, Register};
 use troupe_contract::work::*;
 use troupe_domain::agent::Timing;
@@ -89,7 +89,6 @@ async fn an_agent_paused_past_its_lease_lands_no_write() {
     };
     let history = proven(&fleet.nats, &acknowledged, PATIENCE).await;
     let kinds: Vec<_> = history.of_task(&created.id).map(|event| event.event).collect();
-    use TaskEventKind as K;
     assert_eq!(
         kinds,
         [

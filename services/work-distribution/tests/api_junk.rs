@@ -73,22 +73,24 @@ fn root(path: &str) -> &str {
     path.split(['.', '[']).next().unwrap_or(path)
 }
 
+/// Calls `E` with a request that must be served.
+async fn good<E: Endpoint>(
+    bus: &Bus,
+    request: E::Request,
+    called: &mut BTreeSet<String>,
+) -> E::Reply {
+    let name = format!("{}.{}", E::SERVICE.token(), E::OPERATION);
+    let reply = bus.call::<E>(&request).await;
+    let reply = reply.unwrap_or_else(|fault| panic!("a good {name} is refused: {fault}"));
+    called.insert(name);
+    reply
+}
+
 /// Every endpoint, called as it is meant to be called. Gives the operations.
 async fn whole_life(nats: &troupe_testkit::NatsServer, round: usize) -> BTreeSet<String> {
     let mut called = BTreeSet::new();
     let ann = fleet::connect(nats, &format!("good-{round}")).await;
     let bob = fleet::connect(nats, &format!("judge-{round}")).await;
-    async fn good<E: Endpoint>(
-        bus: &Bus,
-        request: E::Request,
-        called: &mut BTreeSet<String>,
-    ) -> E::Reply {
-        let name = format!("{}.{}", E::SERVICE.token(), E::OPERATION);
-        let reply = bus.call::<E>(&request).await;
-        let reply = reply.unwrap_or_else(|fault| panic!("a good {name} is refused: {fault}"));
-        called.insert(name);
-        reply
-    }
     let me = || AgentRef { agent_id: ann.name().clone() };
     let c = &mut called;
     good::<Register>(&ann, declaration("good", &["rust:0.9"]), c).await;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use fleet::{Fleet, PATIENCE, done, failed, hold, name, parts, proven, task};
 use parking_lot::Mutex;
 use troupe_bus::Bus;
-use troupe_contract::event::TaskEventKind;
+use troupe_contract::event::TaskEventKind as K;
 use troupe_contract::registry::{Heartbeat, HeartbeatRequest};
 use troupe_contract::work::*;
 use troupe_domain::evidence::{Evidence, EvidenceKind, Verification};
@@ -73,7 +73,7 @@ async fn a_heartbeat_that_lists_a_task_renews_its_lease_and_one_that_does_not_le
     let fleet = start().await;
     let ann = fleet.agent("ann", "implementer", &[]).await;
     let created = fleet.create(&short("held")).await;
-    let beats = beats(&ann, &[created.id.clone()]).await;
+    let beats = beats(&ann, std::slice::from_ref(&created.id)).await;
     let claimed = fleet.claim(&ann).await;
     let first = claimed.task.lease_expires_at.unwrap();
     ann.call::<Start>(&hold(&claimed)).await.unwrap();
@@ -149,7 +149,7 @@ async fn the_time_budget_of_an_attempt_is_enforced() {
     let budget = Budget { max_duration_ms: Some(1), ..Budget::default() };
     let spec = TaskSpec { budget: Some(budget), max_retries: Some(0), ..task("endless") };
     let created = fleet.create(&spec).await;
-    let _beats = beats(&ann, &[created.id.clone()]).await;
+    let _beats = beats(&ann, std::slice::from_ref(&created.id)).await;
     let claimed = fleet.claim(&ann).await;
     ann.call::<Start>(&hold(&claimed)).await.unwrap();
     fleet.until_status(&created.id, TaskStatus::Dead).await;
@@ -190,7 +190,7 @@ async fn retries_back_off_until_the_task_is_dead_and_can_be_revived() {
     assert_eq!((dead.status, dead.reasons.len()), (TaskStatus::Dead, 3));
     let revive = ReviveRequest { task_id: hopeless.id.clone(), reason: "mended".into() };
     let revived = fleet.operator.call::<Revive>(&revive).await.unwrap();
-    assert_eq!(revived.task_ids, [hopeless.id.clone()]);
+    assert_eq!(revived.task_ids, std::slice::from_ref(&hopeless.id));
     let claimed = fleet.claim(&ann).await;
     assert_eq!((claimed.task.epoch, claimed.task.failures), (4, 0));
     ann.call::<Complete>(&done(&hold(&claimed), "at last")).await.unwrap();
@@ -200,7 +200,6 @@ async fn retries_back_off_until_the_task_is_dead_and_can_be_revived() {
     fleet.operator.call::<Cancel>(&cancel).await.unwrap();
     let history = proven(&fleet.nats, &Acknowledged::default(), PATIENCE).await;
     let kinds: Vec<_> = history.of_task(&hopeless.id).map(|event| event.event).collect();
-    use TaskEventKind as K;
     let retry = [K::TaskClaimed, K::TaskRetrying];
     let end = [K::TaskClaimed, K::TaskDead, K::TaskRevived, K::TaskClaimed, K::TaskCompleted];
     assert_eq!(kinds, [&[K::TaskCreated][..], &retry, &retry, &end].concat());
@@ -343,5 +342,5 @@ async fn cancelling_takes_the_parts_and_the_dependents_along() {
     assert_eq!(fault.code, Code::StaleEpoch);
     assert!(fleet.operator.call::<Cancel>(&cancel).await.is_ok());
     let history: History = proven(&fleet.nats, &Acknowledged::default(), PATIENCE).await;
-    assert_eq!(history.count(TaskEventKind::TaskCancelled), 13);
+    assert_eq!(history.count(K::TaskCancelled), 13);
 }

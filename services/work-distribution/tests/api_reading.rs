@@ -249,7 +249,8 @@ async fn until_snapshot(fleet: &Fleet, former: u64, all: &mut Vec<TaskId>) -> u6
     let client = fleet.nats.connect().await.unwrap();
     let created = parking_lot::Mutex::new(Vec::new());
     let sequence = eventually("a snapshot", PATIENCE, || async {
-        created.lock().push(fleet.create(&task("one more")).await.id.clone());
+        let one = fleet.create(&task("one more")).await.id.clone();
+        created.lock().push(one);
         let asked = "$JS.API.STREAM.MSG.GET.TROUPE_WORK_0";
         let manifest = r#"{"last_by_subj":"troupe.v1.log.work.0.manifest"}"#;
         let answer = client.request(asked, manifest.into()).await.ok()?;

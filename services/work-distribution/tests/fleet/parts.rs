@@ -15,7 +15,7 @@ const URL: &str = "FLEET_NATS_URL";
 const NAMES: &str = "FLEET_NAMES";
 /// What a part says once it does its work.
 pub const READY: &str = "@@ready";
-pub const START_WITHIN: Duration = Duration::from_secs(60);
+pub const START_WITHIN: Duration = Duration::from_mins(1);
 
 /// Silence means something soon, yet not so soon that a busy machine is taken for a dead agent.
 pub const TIMING: Timing = Timing {

@@ -1,5 +1,6 @@
 //! A caller that speaks NATS by hand, because no library lets it say what hostile callers say.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -70,7 +71,7 @@ impl Wire {
     ) {
         let mut head = String::from("NATS/1.0\r\n");
         for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            let _ = write!(head, "{name}: {value}\r\n");
         }
         head.push_str("\r\n");
         let to = reply.map_or(subject.to_owned(), |reply| format!("{subject} {reply}"));

@@ -1,7 +1,7 @@
 //! Agents as processes: what they were told goes to standard output, one line each, once they were
 //! told it.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,14 +86,14 @@ pub async fn insist<E: Endpoint>(
     }
 }
 
-pub type Running = Arc<Mutex<BTreeMap<TaskId, ()>>>;
+pub type Running = Arc<Mutex<BTreeSet<TaskId>>>;
 
 /// Says every [`BEAT`] that the agent is there and what it works on.
 pub async fn beat(bus: Bus, running: Running) {
     let mut tick = tokio::time::interval(BEAT);
     loop {
         tick.tick().await;
-        let ids = running.lock().keys().cloned().collect();
+        let ids = running.lock().iter().cloned().collect();
         let request =
             HeartbeatRequest { running_task_ids: Some(ids), ..HeartbeatRequest::default() };
         let answer = bus
@@ -138,7 +138,7 @@ async fn run(url: String, name: String) {
         if chance.percent(4) {
             continue; // forgets it: no heartbeat will list it
         }
-        running.lock().insert(id.clone(), ());
+        running.lock().insert(id.clone());
         attempt(&bus, &HoldRequest { task_id: id.clone(), epoch }, &mut chance).await;
         running.lock().remove(&id);
     }
@@ -194,7 +194,7 @@ pub async fn cling(url: &str, name: &str) {
     let options = CallOptions::within(Duration::from_secs(61));
     let claimed = bus.call_with::<Next>(&poll, &options).await.unwrap().task.unwrap();
     let running = Running::default();
-    running.lock().insert(claimed.task.id.clone(), ());
+    running.lock().insert(claimed.task.id.clone());
     tokio::spawn(beat(bus.clone(), running.clone()));
     let hold = super::hold(&claimed);
     insist::<Start>(&bus, &hold, None).await.unwrap();
