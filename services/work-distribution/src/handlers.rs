@@ -8,6 +8,7 @@ pub mod reading;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 use troupe_bus::port::{Log, World};
 use troupe_bus::serve::Server;
@@ -38,6 +39,8 @@ pub struct Work {
     pub world: Arc<dyn World>,
     /// The lease of a task that names none.
     pub default_lease_ms: u64,
+    /// True when this replica drains: polls end, so that their agents ask another one.
+    pub draining: watch::Receiver<bool>,
 }
 
 impl std::fmt::Debug for Work {

@@ -100,6 +100,7 @@ pub struct Replica {
     keepers: Vec<JoinHandle<()>>,
     background: Vec<JoinHandle<()>>,
     stop: watch::Sender<bool>,
+    stop_polls: watch::Sender<bool>,
 }
 
 impl Replica {
@@ -119,6 +120,7 @@ impl Replica {
         let fleet = Arc::new(Fleet::new(bus.clone()));
         let on_ready = on_ready(bus, &waiters, &presence);
         let stop = watch::channel(false).0;
+        let stop_polls = watch::channel(false).0;
         let mut keepers = Vec::new();
         for shard in 0..config.shards {
             let log = bus
@@ -148,6 +150,7 @@ impl Replica {
             archive: Arc::new(events.log),
             world,
             default_lease_ms: config.default_lease_ms,
+            draining: stop_polls.subscribe(),
         });
         let background = background(bus, &presence, &fleet, &router, &waiters);
         let mut server = Server::new(bus, Service::Work, VERSION);
@@ -156,7 +159,7 @@ impl Replica {
         }
         handlers::serve(&mut server, &work).await?;
         let serving = server.start().await.context("cannot serve")?;
-        Ok(Self { work, presence, serving, keepers, background, stop })
+        Ok(Self { work, presence, serving, keepers, background, stop, stop_polls })
     }
 
     /// Waits until every shard that this replica should own is taken over.
@@ -182,6 +185,7 @@ impl Replica {
     /// Takes no new requests, hands the shards over, and ends.
     pub async fn drain(self) {
         self.presence.leave();
+        self.stop_polls.send_replace(true);
         self.serving.drain().await;
         self.stop.send_replace(true);
         for keeper in self.keepers {

@@ -35,11 +35,13 @@ pub async fn next(work: &Work, call: Call<NextRequest>) -> Result<NextReply, Fau
     }
     let answer_by = deadline(&call);
     let wait_until = (Instant::now() + Duration::from_millis(wait_ms)).min(answer_by);
-    let (agent, profile) = work.fleet.worker(&call.caller).await?;
     let claimer = Claimer { agent: call.caller.clone(), claim_id: call.command_id.clone() };
-    let max = agent.max_concurrent_tasks as usize;
+    let mut draining = work.draining.clone();
     let mut ticket = None;
     loop {
+        // Looked up each time: an agent that has left meanwhile must not be handed anything.
+        let (agent, profile) = work.fleet.worker(&call.caller).await?;
+        let max = agent.max_concurrent_tasks as usize;
         if let Some(task) = work.claim_best(&profile, &claimer, max, answer_by).await? {
             return Ok(NextReply { task: Some(work.handed_over(task, call.trace.as_ref())) });
         }
@@ -53,7 +55,11 @@ pub async fn next(work: &Work, call: Call<NextRequest>) -> Result<NextReply, Fau
             continue;
         };
         let look_again = (Instant::now() + LOOK_AGAIN).min(wait_until);
-        let woken = tokio::time::timeout_at(look_again, place.called.notified()).await.is_ok();
+        let woken = tokio::select! {
+            () = place.called.notified() => true,
+            () = tokio::time::sleep_until(look_again) => false,
+            _ = draining.wait_for(|draining| *draining) => return Ok(NextReply { task: None }),
+        };
         if woken {
             continue;
         }

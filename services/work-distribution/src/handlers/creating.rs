@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 use troupe_bus::Call;
+use troupe_bus::trace::{self, of_span};
 use troupe_contract::work::{Created, GraphCreated, GraphSpec};
 use troupe_domain::fault::{Code, Fault};
 use troupe_domain::graph;
@@ -39,11 +40,12 @@ pub async fn create(work: &Work, call: Call<TaskSpec>) -> Result<Created, Fault>
     };
     work.check_parent(&spec, until).await?;
     let edges = work.resolve(&spec, &id, until).await?;
+    let span = sending("task.create", 1);
     let birth = Birth {
         id: id.clone(),
         at: work.world.now(),
         by: caller,
-        trace,
+        trace: of_span(&span).or(trace),
         graph_id: None,
         default_lease_ms: work.default_lease_ms,
     };
@@ -85,6 +87,8 @@ pub async fn create_graph(work: &Work, call: Call<GraphSpec>) -> Result<GraphCre
             return repeated(before);
         }
     }
+    let span = sending("task.create_graph", graph.tasks.len());
+    let trace = of_span(&span).or(trace);
     let mut ids: BTreeMap<Name, TaskId> = BTreeMap::new();
     let mut tasks = Vec::with_capacity(graph.tasks.len());
     for spec in graph.tasks {
@@ -117,6 +121,19 @@ pub async fn create_graph(work: &Work, call: Call<GraphSpec>) -> Result<GraphCre
         ShardReply::Created { before: Some(before), .. } => repeated(before),
         other => Err(other.unexpected()),
     }
+}
+
+/// The span of putting tasks into the queue; what claims them later hangs below it.
+fn sending(name: &'static str, tasks: usize) -> tracing::Span {
+    tracing::info_span!(
+        target: trace::TARGET,
+        "send",
+        otel.name = name,
+        otel.kind = "producer",
+        messaging.system = "nats",
+        messaging.operation.type = "send",
+        messaging.batch.message_count = tasks,
+    )
 }
 
 fn repeated(before: CreatedUnder) -> Result<GraphCreated, Fault> {
