@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use troupe_domain::fault::{Code, Fault};
+use troupe_domain::task::change::Change;
 use troupe_domain::{Task, TaskId, TaskStatus, Timestamp};
 
 use super::record::{CreatedUnder, CreationKey, Record, Watcher};
@@ -54,7 +55,11 @@ impl ShardState {
         for id in ids {
             let follows = self.tasks.get(&id).and_then(|task| task.follow_dependencies(now));
             if let Some(change) = follows {
+                let ends = matches!(change, Change::Cancelled(_));
                 self.change(&id, change, now);
+                if ends {
+                    self.settle_dependents(&id, now);
+                }
             }
         }
         Ok(None)

@@ -63,7 +63,10 @@ impl Ended {
 
     /// A task came back.
     pub fn forget(&mut self, id: &TaskId) {
-        self.order.retain(|ended| ended != id);
+        // Mostly it is among the oldest.
+        if let Some(place) = self.order.iter().position(|ended| ended == id) {
+            self.order.remove(place);
+        }
     }
 
     /// How many are remembered.
@@ -74,11 +77,6 @@ impl Ended {
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
         self.order.is_empty()
-    }
-
-    /// The oldest.
-    pub fn pop(&mut self) -> Option<TaskId> {
-        self.order.pop_front()
     }
 
     /// All, oldest first.

@@ -46,6 +46,15 @@ pub enum Record {
         /// Their numbers.
         letters: Vec<u64>,
     },
+    /// Terminal tasks left memory. It is recorded, so that a replay remembers the same tasks,
+    /// whatever it is configured to keep.
+    Evicted {
+        /// Which.
+        ids: Vec<TaskId>,
+        /// Which were due and stay, because open tasks look at them: they are due again last.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        spared: Vec<TaskId>,
+    },
     /// An evicted task came back from the archive.
     Restored {
         /// The task.

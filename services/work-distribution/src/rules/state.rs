@@ -37,6 +37,10 @@ pub struct Settings {
 
 /// Bytes of terminal tasks that stay in memory, as a share of what open ones may take.
 const TERMINAL_SHARE: usize = 4;
+/// Terminal tasks beyond the bound before some are let go of, as a share of it.
+const EVICTION_SLACK: usize = 64;
+/// Tasks that open ones look at which one eviction passes over.
+const MAX_SPARED: usize = 64;
 
 /// What a task takes in memory, about: its texts, and the rest as a constant.
 pub(super) fn weight(task: &Task) -> usize {
@@ -183,6 +187,16 @@ impl ShardState {
                     self.letters.remove(number);
                 }
             }
+            Record::Evicted { ids, spared } => {
+                for id in ids {
+                    self.ended.forget(id);
+                    self.drop_task(id);
+                }
+                for id in spared {
+                    self.ended.forget(id);
+                    self.ended.push(id.clone());
+                }
+            }
             Record::Restored { task } => self.replace(None, Some(Arc::new((**task).clone()))),
         }
     }
@@ -286,7 +300,6 @@ impl ShardState {
             self.list(&task);
             self.tasks.insert(task.id.clone(), task);
         }
-        self.evict();
     }
 
     fn weigh(&mut self, before: Option<&Task>, after: Option<&Task>) {
@@ -344,33 +357,45 @@ impl ShardState {
 
     /// Lets go of the oldest terminal tasks beyond the bound, but of none that an open task still
     /// looks at. Their last event carries them.
-    fn evict(&mut self) {
-        let mut spared = 0;
+    pub fn evict(&mut self) {
         let max_bytes = self.settings.max_open_bytes / TERMINAL_SHARE;
-        while spared < 8
-            && (self.ended.len() > self.settings.max_terminal_tasks || self.ended_bytes > max_bytes)
+        let max_tasks = self.settings.max_terminal_tasks;
+        // Several go at once, so that one record tells of many.
+        if self.ended.len() <= max_tasks + max_tasks / EVICTION_SLACK
+            && self.ended_bytes <= max_bytes
         {
-            let Some(id) = self.ended.pop() else { break };
-            let looked_at = self.dependents.get(&id).is_some_and(|dependents| {
-                dependents
-                    .iter()
-                    .any(|d| self.tasks.get(d).is_some_and(|t| !t.status.is_terminal()))
-            });
-            if looked_at {
-                self.ended.push(id);
-                spared += 1;
-                continue;
-            }
-            self.drop_task(&id);
+            return;
         }
+        let (mut ids, mut spared, mut freed) = (Vec::new(), Vec::new(), 0);
+        for id in self.ended.iter() {
+            let enough =
+                self.ended.len() - ids.len() <= max_tasks && self.ended_bytes - freed <= max_bytes;
+            if enough || spared.len() >= MAX_SPARED {
+                break;
+            }
+            if self.is_looked_at(id) {
+                spared.push(id.clone());
+            } else {
+                freed += self.tasks.get(id).map_or(0, |task| weight(task));
+                ids.push(id.clone());
+            }
+        }
+        if !ids.is_empty() {
+            self.draft(Record::Evicted { ids, spared });
+        }
+    }
+
+    fn is_looked_at(&self, id: &TaskId) -> bool {
+        let mut dependents = self.dependents.get(id).into_iter().flatten();
+        dependents.any(|d| self.tasks.get(d).is_some_and(|task| !task.status.is_terminal()))
     }
 
     fn drop_task(&mut self, id: &TaskId) {
         let Some(task) = self.tasks.remove(id) else { return };
         self.tally.moved(Some(&task), None);
         self.weigh(Some(&task), None);
+        // Who depends on it stays known, for as long as they are in memory: it may be revived.
         self.watchers.remove(id);
-        self.dependents.remove(id);
         for edge in &task.dependencies {
             if let Some(dependents) = self.dependents.get_mut(&edge.task_id) {
                 dependents.remove(id);

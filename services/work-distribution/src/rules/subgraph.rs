@@ -8,8 +8,8 @@ use std::collections::{BTreeSet, VecDeque};
 use troupe_domain::fault::Fault;
 use troupe_domain::name::Name;
 use troupe_domain::task::change::Change;
-use troupe_domain::task::{Outcome, Reason, ReasonKind};
-use troupe_domain::{Json, TaskId, Timestamp};
+use troupe_domain::task::{Dependency, OnFailure, Outcome, Reason, ReasonKind};
+use troupe_domain::{Json, Task, TaskId, TaskStatus, Timestamp};
 
 use super::record::LetterContent;
 use super::state::ShardState;
@@ -43,7 +43,9 @@ impl ShardState {
         let Some(task) = self.tasks.get(dependent) else { return false };
         let known = task.dependencies.iter().find(|edge| edge.task_id == *dependency);
         let Some(edge) = known else { return false };
-        if edge.outcome == outcome || task.status.is_terminal() {
+        // A task that has ended learns it too: it may be revived, and must then know what it waits
+        // for. What is completed is not revived.
+        if edge.outcome == outcome || task.status == TaskStatus::Completed {
             return false;
         }
         let change = match outcome {
@@ -99,26 +101,67 @@ impl ShardState {
     ) -> Result<Vec<TaskId>, Fault> {
         let task = self.tasks.get(id).ok_or_else(|| Fault::not_found("task", id))?;
         let Some(change) = task.revive(by, why, now)? else { return Ok(Vec::new()) };
+        if let Some(fatal) = self.fatal_dependency(task) {
+            return Err(Fault::precondition(format!(
+                "its dependency {fatal} did not succeed: revive that one, and this one follows"
+            ))
+            .with("dependency", fatal.as_str()));
+        }
         let before = self.drafts.len();
+        self.refresh_edges(id, now);
         self.change(id, change, now);
+        self.revive_dependents(id, now);
+        Ok(self.changed_since(before, |change| matches!(change, Change::Revived(_))))
+    }
+
+    /// How a dependency ended, as it is known here and now.
+    fn known_outcome(&self, edge: &Dependency) -> Option<Outcome> {
+        self.tasks.get(&edge.task_id).map_or(edge.outcome, |on| on.status.outcome())
+    }
+
+    /// The dependency that would end `task` again as soon as it is revived.
+    fn fatal_dependency(&self, task: &Task) -> Option<TaskId> {
+        let fatal = |edge: &&Dependency| {
+            edge.on_failure == OnFailure::Cancel
+                && self.known_outcome(edge) == Some(Outcome::DidNotSucceed)
+        };
+        task.dependencies.iter().find(fatal).map(|edge| edge.task_id.clone())
+    }
+
+    /// Tells a task that is about to be revived how the dependencies of this shard stand: it may have
+    /// been away from memory while they went on.
+    fn refresh_edges(&mut self, id: &TaskId, now: Timestamp) {
+        let edges = self.tasks.get(id).map(|t| t.dependencies.clone()).unwrap_or_default();
+        for edge in edges {
+            let on = edge.task_id.clone();
+            match self.known_outcome(&edge) {
+                outcome if outcome == edge.outcome => {}
+                Some(outcome) => {
+                    self.change(id, Change::Settled { on, outcome, result: None }, now);
+                }
+                None => self.change(id, Change::Unsettled { on }, now),
+            }
+        }
+    }
+
+    /// Brings back what fell with `id`, which was revived, and what fell with that.
+    fn revive_dependents(&mut self, id: &TaskId, now: Timestamp) {
         let mut revived = VecDeque::from([id.clone()]);
         while let Some(cause) = revived.pop_front() {
-            let dependents = self.dependents.get(&cause).cloned().unwrap_or_default();
-            for dependent in dependents {
+            for dependent in self.dependents.get(&cause).cloned().unwrap_or_default() {
                 if self.unsettle(&dependent, &cause, now) {
                     revived.push_back(dependent);
                 }
             }
         }
-        Ok(self.changed_since(before, |change| matches!(change, Change::Revived(_))))
     }
 
     /// `cause` came back: `dependent` waits for it again; tells whether `dependent` came back too.
     fn unsettle(&mut self, dependent: &TaskId, cause: &TaskId, now: Timestamp) -> bool {
         let Some(task) = self.tasks.get(dependent) else { return false };
         let fell = task.fell_with(cause);
-        let waits = task.status == troupe_domain::TaskStatus::Blocked;
-        if !fell && !waits {
+        let told = task.dependencies.iter().any(|e| e.task_id == *cause && e.outcome.is_some());
+        if !told || task.status == TaskStatus::Completed {
             return false;
         }
         self.change(dependent, Change::Unsettled { on: cause.clone() }, now);
@@ -131,7 +174,15 @@ impl ShardState {
                 epoch: None,
                 task_id: Some(cause.clone()),
             };
+            self.refresh_edges(dependent, now);
             self.change(dependent, Change::Revived(reason), now);
+            // Another dependency may have failed in the meantime.
+            let follows = self.tasks.get(dependent).and_then(|task| task.follow_dependencies(now));
+            if let Some(change) = follows {
+                let ends = matches!(change, Change::Cancelled(_));
+                self.change(dependent, change, now);
+                return !ends;
+            }
         }
         fell
     }
@@ -145,7 +196,7 @@ impl ShardState {
                 }
                 if outcome.is_none() {
                     if self.unsettle(&dependent, &dependency, now) {
-                        self.settle_after_revival(&dependent, now);
+                        self.revive_dependents(&dependent, now);
                     }
                 } else if self.settle(&dependent, &dependency, outcome, result, now) {
                     self.settle_dependents(&dependent, now);
@@ -171,23 +222,12 @@ impl ShardState {
         }
     }
 
-    fn settle_after_revival(&mut self, revived: &TaskId, now: Timestamp) {
-        let mut queue = VecDeque::from([revived.clone()]);
-        while let Some(cause) = queue.pop_front() {
-            for dependent in self.dependents.get(&cause).cloned().unwrap_or_default() {
-                if self.unsettle(&dependent, &cause, now) {
-                    queue.push_back(dependent);
-                }
-            }
-        }
-    }
-
     /// Draws every consequence that is missing; after a crash in the middle of drawing them.
     pub fn reconcile(&mut self, now: Timestamp) {
         let blocked: Vec<TaskId> = self
             .tasks
             .values()
-            .filter(|task| task.status == troupe_domain::TaskStatus::Blocked)
+            .filter(|task| task.status == TaskStatus::Blocked)
             .map(|task| task.id.clone())
             .collect();
         for id in blocked {

@@ -165,6 +165,7 @@ fn memory_is_bounded_and_no_task_goes_that_an_open_one_looks_at() {
     state.create(tasks, None, at(0)).unwrap();
     for i in 0..19 {
         finish(&mut state, &format!("t{i}"), true, i64::from(i));
+        state.evict();
     }
     assert!(state.task(&name("t0")).is_some(), "an open task depends on it");
     assert!(state.task(&name("t1")).is_none());

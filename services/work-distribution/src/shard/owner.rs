@@ -238,6 +238,7 @@ impl Shard {
     /// Moves what was drafted into the pending batch. Gives the fate of what the caller's answer
     /// rests on; `confirm` asks for an empty batch where there is nothing to wait for.
     fn enqueue(&self, inner: &mut Inner, confirm: bool) -> Option<Arc<Fate>> {
+        inner.state.evict();
         let records = inner.state.take_drafts();
         let notices = inner.state.take_notices();
         let ready = inner.state.take_ready();

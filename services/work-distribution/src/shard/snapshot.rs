@@ -82,7 +82,9 @@ pub async fn take(shard: &Arc<Shard>, manifest: &Manifest) -> Result<Manifest, S
     let (chunks, sha256) = if lines.len() <= MAX_LINES_ENCODED_HERE {
         encode(&lines)?
     } else {
-        tokio::task::spawn_blocking(move || encode(&lines)).await.map_err(|why| why.to_string())??
+        tokio::task::spawn_blocking(move || encode(&lines))
+            .await
+            .map_err(|why| why.to_string())??
     };
     let log = &shard.ports().log;
     for (index, chunk) in chunks.iter().enumerate() {
