@@ -12,7 +12,7 @@ use fleet::{PATIENCE, connect, done, hold, parts, proven, sized, task};
 use futures::StreamExt;
 use parking_lot::Mutex;
 use troupe_bus::{Bus, CallOptions};
-use troupe_contract::registry::Register;
+use troupe_contract::registry::{Empty, Register};
 use troupe_contract::work::*;
 use troupe_domain::{Json, TaskId, TaskStatus};
 use troupe_testkit::history::Acknowledged;
@@ -65,7 +65,7 @@ impl Stack {
     async fn until_every_shard_answers(&self) {
         eventually("every shard to answer", parts::START_WITHIN, || async {
             let options = CallOptions::within(Duration::from_secs(1));
-            self.operator.call_with::<WorkStats>(&Default::default(), &options).await.ok()
+            self.operator.call_with::<WorkStats>(&Empty {}, &options).await.ok()
         })
         .await;
     }
@@ -221,7 +221,7 @@ async fn read_all(stack: &Stack, told: &Acknowledged) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shards_move_when_a_replica_is_killed_joins_or_leaves() {
-    let mut stack = Stack::start(3).await;
+    let mut stack = Box::pin(Stack::start(3)).await;
     let load = Load::start(&stack.nats).await;
     let more = sized(2_000, 100);
     load.progress(more).await;
@@ -259,7 +259,7 @@ async fn shards_move_when_a_replica_is_killed_joins_or_leaves() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn any_replica_serves_any_request() {
-    let stack = Stack::start(3).await;
+    let stack = Box::pin(Stack::start(3)).await;
     let ann = connect(&stack.nats, "ann").await;
     ann.call::<Register>(&fleet::declaration("implementer", &[])).await.unwrap();
     let operator = &stack.operator;
@@ -279,7 +279,7 @@ async fn any_replica_serves_any_request() {
                 let read = operator.call::<GetTask>(&read).await.unwrap().task;
                 assert_eq!(read.status, TaskStatus::Completed);
                 operator.call::<ListTasks>(&TaskFilter::default()).await.unwrap();
-                let stats = operator.call::<WorkStats>(&Default::default()).await.unwrap();
+                let stats = operator.call::<WorkStats>(&Empty {}).await.unwrap();
                 assert_eq!(stats.total_tasks, stats.by_status[&TaskStatus::Completed]);
                 ann.call::<Available>(&AvailableRequest::default()).await.unwrap();
             }

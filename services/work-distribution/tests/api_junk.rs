@@ -37,7 +37,7 @@ const CALLERS_FAULTS: [&str; 8] = [
 ];
 
 /// One junk in a scaled-down run stands for this many.
-const SCALE: usize = 4;
+const SCALE: usize = 10;
 
 fn subject(service: &str, operation: &str, caller: &str) -> String {
     format!("troupe.v1.{service}.{operation}.{caller}")

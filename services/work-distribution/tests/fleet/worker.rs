@@ -18,6 +18,8 @@ use super::{connect_to, declaration, done, failed};
 
 const TOLD: &str = "@@told ";
 const BEAT: Duration = Duration::from_millis(250);
+/// A request that took longer went to somebody who is paused or dead.
+const ANSWER_WITHIN: Duration = Duration::from_millis(1_500);
 /// How long a write is repeated while its outcome is unknown.
 const INSIST_FOR: Duration = Duration::from_secs(90);
 
@@ -76,7 +78,7 @@ pub async fn insist<E: Endpoint>(
     let end = tokio::time::Instant::now() + INSIST_FOR;
     let options = CallOptions {
         command_id: command_id.map(str::to_owned),
-        ..CallOptions::within(Duration::from_secs(3))
+        ..CallOptions::within(ANSWER_WITHIN)
     };
     loop {
         match bus.call_with::<E>(request, &options).await {
@@ -124,7 +126,7 @@ async fn run(url: String, name: String) {
     for poll in 0_u64.. {
         let command = format!("{name}-{}-{poll}", std::process::id());
         let claimed =
-            match insist::<Next>(&bus, &NextRequest { wait_ms: 1_000 }, Some(&command)).await {
+            match insist::<Next>(&bus, &NextRequest { wait_ms: 500 }, Some(&command)).await {
                 Ok(NextReply { task: Some(claimed) }) => claimed,
                 Ok(NextReply { task: None }) => continue,
                 Err(fault) => {
