@@ -1,0 +1,210 @@
+//! `troupe bench work`: work distribution, measured.
+//!
+//! Everything is measured in one run on one server: what is compared is measured in turn, several
+//! times, and the medians count.
+
+mod baseline;
+mod claims;
+mod graph;
+mod lifecycle;
+mod options;
+pub mod report;
+pub(crate) mod shape;
+mod table;
+mod waiting;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use troupe_bus::Bus;
+use troupe_work_distribution::Config;
+
+use crate::agents::Agent;
+use crate::machine;
+use crate::peer::{Bullmq, Peer};
+use crate::stack::{AGENTS, Stack, connect, runtime};
+use options::{PeerName, Sizes};
+use report::{Report, Series, Throughput};
+
+pub use options::{Durability, Part, WorkArgs};
+
+/// The share of the throughput that was reached at which claims are measured.
+const LOAD_SHARE: f64 = 0.5;
+/// A slower rate would measure hardly anything.
+const LEAST_RATE_PER_S: f64 = 20.0;
+
+const NOTES: [&str; 5] = [
+    "Agents, registry and work distribution run in one process, each on a runtime of its own; \
+     nats-server runs beside it on the same processors. Processor time is counted per part.",
+    "A raw write has a body of 512 bytes, so has a creation; a result has 64 bytes.",
+    "The baseline writes each task four times and does nothing else: no matching, no leases, no \
+     timers, no events, no service in between.",
+    "Lifecycles and baseline are closed loops with the same number at once and the same connections. \
+     Claims under load are an open loop: each is due at its time, and its latency counts from then.",
+    "Memory per waiting task is the growth of the whole process while the tasks came, with agents' \
+     buffers, divided by the tasks.",
+];
+
+/// Measures what `args` ask for, tells progress on standard error, and prints the result.
+pub fn run(args: WorkArgs) -> Result<()> {
+    let output = args.output.clone();
+    let agents = runtime(AGENTS)?;
+    let measured = agents.block_on(async { tokio::spawn(Box::pin(measure(args))).await });
+    // What still runs belongs to a stack that has ended.
+    agents.shutdown_background();
+    let report = measured.context("the run panicked")??;
+    publish(&report, output.as_deref())
+}
+
+fn publish(report: &Report, output: Option<&Path>) -> Result<()> {
+    let json = serde_json::to_string_pretty(report)? + "\n";
+    match output {
+        Some(path) if path == Path::new("-") => print!("{json}"),
+        Some(path) => {
+            std::fs::write(path, json).with_context(|| path.display().to_string())?;
+            print!("{}", table::text(report));
+        }
+        None => print!("{}", table::text(report)),
+    }
+    Ok(())
+}
+
+/// Measures what `args` ask for.
+pub async fn measure(args: WorkArgs) -> Result<Report> {
+    let sizes = args.sizes();
+    let nats_server = tokio::task::spawn_blocking(troupe_parts::nats_server).await??;
+    let mut report = Report {
+        benchmark: "work",
+        date: machine::now(),
+        machine: machine::look(),
+        versions: machine::versions(&nats_server),
+        durability: args.durability,
+        sizes: told(sizes),
+        throughput: None,
+        claims_idle: None,
+        claims_under_half_load: None,
+        graph: None,
+        waiting: None,
+        always: None,
+        notes: NOTES.to_vec(),
+        parameters: args.clone(),
+    };
+    let mut bench = Box::pin(Bench::start(args.durability == Durability::Always, sizes)).await?;
+    if args.wants(Part::Throughput) || args.wants(Part::Claims) {
+        let peer = match args.peer {
+            Some(PeerName::Bullmq) => {
+                say("bullmq: fetching its packages, starting its server");
+                Some(Bullmq::start(&args.peers, sizes.span.measured.as_secs().max(1)).await?)
+            }
+            None => None,
+        };
+        report.throughput = Some(bench.throughput(peer).await?);
+    }
+    if let Some(reached) = report.throughput.as_ref().filter(|_| args.wants(Part::Claims)) {
+        say("claims, idle");
+        let (stack, creator, agents) = (&bench.stack, &bench.creator, &bench.agents);
+        report.claims_idle = Some(claims::idle(stack, creator, &agents[0], sizes.rounds).await?);
+        let rate = reached.lifecycle.median_tasks_per_s * LOAD_SHARE;
+        let rate = rate.max(LEAST_RATE_PER_S);
+        say(&format!("claims, with {rate:.0} lifecycles per second"));
+        let loaded =
+            claims::under_load(creator, agents, rate, sizes.steady, sizes.backlog_tasks).await?;
+        report.claims_under_half_load = Some(loaded);
+    }
+    if args.wants(Part::Graph) {
+        say(&format!("a graph of {} tasks", sizes.graph_tasks));
+        let (creator, agents) = (&bench.creator, &bench.agents);
+        let graph = graph::run(creator, agents, sizes.graph_tasks, sizes.in_flight).await?;
+        report.graph = Some(graph);
+    }
+    if args.wants(Part::Waiting) {
+        say(&format!("{} waiting tasks", sizes.waiting_tasks));
+        let Bench { stack, creator, .. } = &mut bench;
+        let waiting = waiting::run(stack, creator, sizes.waiting_tasks, sizes.rounds).await?;
+        report.waiting = Some(waiting);
+    }
+    bench.stop().await?;
+    if args.wants(Part::Always) {
+        say("again, with a sync before each acknowledgement");
+        let bench = Box::pin(Bench::start(true, sizes)).await?;
+        report.always = Some(bench.throughput(None).await?);
+        bench.stop().await?;
+    }
+    Ok(report)
+}
+
+fn told(sizes: Sizes) -> BTreeMap<&'static str, u64> {
+    [
+        ("connections", sizes.connections),
+        ("in_flight", sizes.in_flight),
+        ("repetitions", sizes.repetitions),
+        ("body_bytes", shape::BODY_BYTES),
+        ("result_bytes", shape::RESULT_BYTES),
+        ("single_claims", sizes.rounds),
+        ("graph_tasks", sizes.graph_tasks),
+        ("waiting_tasks", sizes.waiting_tasks),
+        ("waiting_profiles", waiting::PROFILES),
+        ("shards", Config::default().shards.into()),
+    ]
+    .map(|(name, size)| (name, size as u64))
+    .into()
+}
+
+fn say(what: &str) {
+    eprintln!("bench: {what}");
+}
+
+/// A stack with its agents.
+struct Bench {
+    stack: Stack,
+    creator: Bus,
+    agents: Vec<Arc<Agent>>,
+    sizes: Sizes,
+}
+
+impl Bench {
+    async fn start(sync_always: bool, sizes: Sizes) -> Result<Self> {
+        let stack = Stack::start(sync_always, Config::default()).await?;
+        let url = stack.nats.url();
+        let creator = connect(&url, "operator").await?;
+        let mut agents = Vec::new();
+        for number in 0..sizes.connections {
+            agents.push(Arc::new(Agent::join(&url, &format!("agent-{number}"), &[]).await?));
+        }
+        Ok(Self { stack, creator, agents, sizes })
+    }
+
+    async fn stop(self) -> Result<()> {
+        drop(self.agents);
+        self.stack.stop().await
+    }
+
+    /// Baseline, lifecycles and the peer, in turn.
+    async fn throughput(&self, mut peer: Option<Bullmq>) -> Result<Throughput> {
+        let Sizes { connections, in_flight, repetitions, span, .. } = self.sizes;
+        let seconds = span.measured.as_secs_f64();
+        let (mut raw, mut life) = (Series::default(), Series::default());
+        let mut steps = BTreeMap::new();
+        for repetition in 1..=repetitions {
+            say(&format!("throughput, {repetition} of {repetitions}"));
+            let loaded = baseline::run(&self.stack, connections, in_flight, span).await?;
+            raw.add(loaded.rounds_per_s, seconds, &loaded.used);
+            let timed = Arc::default();
+            let loaded = lifecycle::run(&self.stack, &self.agents, in_flight, span, &timed).await?;
+            life.add(loaded.rounds_per_s, seconds, &loaded.used);
+            steps = timed.summary();
+            if let Some(peer) = &mut peer {
+                peer.measure().await?;
+            }
+        }
+        Ok(Throughput {
+            ratio: life.median_tasks_per_s / raw.median_tasks_per_s.max(1.0),
+            baseline: raw,
+            lifecycle: life,
+            steps,
+            peers: peer.map(Bullmq::told).into_iter().collect::<Vec<Peer>>(),
+        })
+    }
+}
