@@ -467,8 +467,9 @@ impl Shard {
                 Duration::from_millis(at.millis_since(now).max(1)).min(Duration::from_mins(1))
             });
             tokio::select! {
-                () = tokio::time::sleep(wait) => {}
+                biased;
                 () = changed => {}
+                () = tokio::time::sleep(wait) => {}
             }
         }
     }

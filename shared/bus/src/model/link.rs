@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::chance::Chance;
@@ -30,42 +30,43 @@ enum Way {
 /// How one process is connected. Clones are the same way.
 #[derive(Debug, Clone)]
 pub struct Link {
-    way: Arc<watch::Sender<Way>>,
+    way: Arc<Mutex<Way>>,
+    /// Those who wait are woken in the order in which they came, so that a seed tells one story.
+    changed: Arc<Notify>,
     cut_until: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Default for Link {
     fn default() -> Self {
-        Self { way: Arc::new(watch::channel(Way::Open).0), cut_until: Arc::default() }
+        Self {
+            way: Arc::new(Mutex::new(Way::Open)),
+            changed: Arc::default(),
+            cut_until: Arc::default(),
+        }
     }
 }
 
 impl Link {
     /// The process stands still until [`resume`](Self::resume).
     pub fn pause(&self) {
-        self.way.send_if_modified(|way| {
-            let open = *way == Way::Open;
-            if open {
-                *way = Way::Paused;
-            }
-            open
-        });
+        let mut way = self.way.lock();
+        if *way == Way::Open {
+            *way = Way::Paused;
+        }
     }
 
     /// The process goes on.
     pub fn resume(&self) {
-        self.way.send_if_modified(|way| {
-            let paused = *way == Way::Paused;
-            if paused {
-                *way = Way::Open;
-            }
-            paused
-        });
+        let mut way = self.way.lock();
+        if *way == Way::Paused {
+            *way = Way::Open;
+            self.changed.notify_waiters();
+        }
     }
 
     /// The process is dead: none of its calls ever returns. What it sent is still on its way.
     pub fn kill(&self) {
-        self.way.send_replace(Way::Dead);
+        *self.way.lock() = Way::Dead;
     }
 
     /// Nothing it sends arrives for `time`.
@@ -75,12 +76,12 @@ impl Link {
 
     /// Whether the process is dead.
     pub fn is_dead(&self) -> bool {
-        *self.way.borrow() == Way::Dead
+        *self.way.lock() == Way::Dead
     }
 
     /// Whether the process runs.
     pub fn is_running(&self) -> bool {
-        *self.way.borrow() == Way::Open
+        *self.way.lock() == Way::Open
     }
 
     /// Whether the process runs and reaches the server.
@@ -94,9 +95,12 @@ impl Link {
 
     /// Waits until the process runs; for ever where it is dead.
     pub async fn runs(&self) {
-        let mut way = self.way.subscribe();
-        if way.wait_for(|way| *way == Way::Open).await.is_err() || self.is_dead() {
-            std::future::pending::<()>().await;
+        loop {
+            let changed = self.changed.notified();
+            if self.is_running() {
+                return;
+            }
+            changed.await;
         }
     }
 }
