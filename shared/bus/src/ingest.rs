@@ -1,7 +1,8 @@
 //! Rounds of events with one acknowledgement: JetStream's fast ingest (ADR-50, server 2.14 or newer).
 //!
 //! Each message of a round names its place in its reply subject,
-//! `<inbox>.<round>.<flow>.fail.<place>.<operation>.$FI`. The server stores what comes in order, and
+//! `<inbox>.<flow>.fail.<place>.<operation>.$FI`; the inbox's last token, which is unique, is the
+//! round's id in the whole stream. The server stores what comes in order, and
 //! ends the round at the first gap. The last message commits: its acknowledgement says how many of the
 //! round are stored, and only a full count counts.
 
@@ -48,7 +49,7 @@ pub(crate) async fn publish_round(
             _ => APPEND,
         };
         let place = index + 1;
-        let reply = format!("{inbox}.r.{FLOW_MESSAGES}.fail.{place}.{operation}.$FI");
+        let reply = format!("{inbox}.{FLOW_MESSAGES}.fail.{place}.{operation}.$FI");
         let (subject, body) = (event.subject.clone(), event.body.clone());
         bus.client
             .publish_with_reply_and_headers(subject, reply, headers(event), body)

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use troupe_contract::headers;
 
 use crate::connect::Bus;
-use crate::port::{AppendError, Entry, Log, ReadError};
+use crate::port::{AppendError, EVERYTHING, Entry, Log, ReadError};
 
 /// How long an append waits for its acknowledgement before its outcome is unknown.
 pub const APPEND_TIMEOUT: Duration = Duration::from_secs(5);
@@ -170,12 +170,9 @@ impl Log for StreamLog {
     }
 
     async fn purge_below(&self, filter: &str, sequence: u64) -> Result<(), ReadError> {
-        self.stream
-            .purge()
-            .filter(filter)
-            .sequence(sequence)
-            .await
-            .map(|_| ())
-            .map_err(|why| ReadError(why.to_string()))
+        let purge = self.stream.purge().sequence(sequence);
+        // Without a filter the server drops whole blocks; with one it visits every message.
+        let purge = if filter == EVERYTHING { purge } else { purge.filter(filter) };
+        purge.await.map(|_| ()).map_err(|why| ReadError(why.to_string()))
     }
 }

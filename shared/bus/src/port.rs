@@ -37,6 +37,9 @@ pub enum AppendError {
 #[error("cannot read the stream: {0}")]
 pub struct ReadError(pub String);
 
+/// The filter that every subject matches.
+pub const EVERYTHING: &str = ">";
+
 /// One stream as a log.
 #[async_trait]
 pub trait Log: Send + Sync + 'static {
@@ -60,7 +63,7 @@ pub trait Log: Send + Sync + 'static {
         each: &mut (dyn FnMut(Entry) + Send),
     ) -> Result<(), ReadError>;
 
-    /// Removes the messages that match `filter` below `sequence`.
+    /// Removes the messages that match `filter` below `sequence`; cheap with [`EVERYTHING`].
     async fn purge_below(&self, filter: &str, sequence: u64) -> Result<(), ReadError>;
 }
 

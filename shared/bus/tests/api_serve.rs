@@ -186,6 +186,15 @@ async fn rounds_of_events_are_stored_whole_in_order_or_not_acknowledged() {
         .unwrap();
     let expected: Vec<bytes::Bytes> = (0..sent).map(|index| format!("{index}").into()).collect();
     assert_eq!(stored, expected);
+    // Shards publish at the same time.
+    let rounds = (0..8).map(|writer| {
+        let events = events.clone();
+        let round: Vec<OutgoingEvent> = (0..200).map(|i| event(10_000 * writer + i)).collect();
+        tokio::spawn(async move { events.publish(&round).await })
+    });
+    for round in rounds.collect::<Vec<_>>() {
+        round.await.unwrap().unwrap();
+    }
     let client = nats.connect().await.unwrap();
     async_nats::jetstream::new(client).delete_stream("TROUPE_EVENTS").await.unwrap();
     let round: Vec<OutgoingEvent> = (0..10).map(event).collect();

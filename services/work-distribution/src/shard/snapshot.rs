@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use troupe_bus::port::{Log, ReadError};
+use troupe_bus::port::{EVERYTHING, Log, ReadError};
 use troupe_contract::subject;
 
 use super::owner::Shard;
@@ -96,7 +96,7 @@ pub async fn take(shard: &Arc<Shard>, manifest: &Manifest) -> Result<Manifest, S
     let next = Manifest { newest: Some(newest), former: manifest.newest.clone() };
     write_manifest(shard, &next).await?;
     shard.log_bytes.fetch_sub(covered, Ordering::Relaxed);
-    if let Err(why) = forget(shard, manifest, &next).await {
+    if let Err(why) = forget(shard, &next).await {
         tracing::warn!(shard = shard.number(), %why, "the log was not purged");
     }
     tracing::info!(shard = shard.number(), through, size_bytes, "snapshot taken");
@@ -119,19 +119,13 @@ async fn write_manifest(shard: &Arc<Shard>, manifest: &Manifest) -> Result<(), S
     log.append(&subject, body.into(), sequence).await.map(|_| ()).map_err(|why| why.to_string())
 }
 
-/// Removes what neither of the two snapshots needs.
-async fn forget(shard: &Arc<Shard>, before: &Manifest, now: &Manifest) -> Result<(), ReadError> {
-    let log = &shard.ports().log;
-    if let Some(former) = &now.former {
-        log.purge_below(&subject::work_log(shard.number()), former.through).await?;
+/// Removes what neither of the two snapshots needs. Everything older than the former snapshot's place
+/// in the log goes: records, and the chunks of snapshots before it, which were written earlier still.
+async fn forget(shard: &Arc<Shard>, now: &Manifest) -> Result<(), ReadError> {
+    match &now.former {
+        Some(former) => shard.ports().log.purge_below(EVERYTHING, former.through).await,
+        None => Ok(()),
     }
-    if let Some(gone) = &before.former {
-        for index in 0..gone.chunks {
-            let chunk = subject::work_snapshot_chunk(shard.number(), gone.through, index);
-            log.purge_below(&chunk, u64::MAX).await?;
-        }
-    }
-    Ok(())
 }
 
 fn encode(lines: &[SnapshotLine]) -> Result<(Vec<Bytes>, String), String> {
