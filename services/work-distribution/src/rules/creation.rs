@@ -1,11 +1,13 @@
 //! Creating tasks: once per key, within the bounds.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use troupe_domain::fault::{Code, Fault};
 use troupe_domain::task::change::Change;
 use troupe_domain::{Task, TaskId, TaskStatus, Timestamp};
 
+use super::place::shard_of;
 use super::record::{CreatedUnder, CreationKey, Record, Watcher};
 use super::state::{ShardState, weight};
 
@@ -47,6 +49,13 @@ impl ShardState {
             return Err(Fault::new(Code::AlreadyExists, format!("the id {} is taken", task.id))
                 .with("field", "id"));
         }
+        if let Some(gone) = self.gone_dependency(&tasks) {
+            return Err(Fault::new(
+                Code::Conflict,
+                format!("the dependency {gone} ended and left memory in the meantime: ask again"),
+            )
+            .with("dependency", gone.as_str()));
+        }
         for task in &mut tasks {
             self.settle_edges(task);
         }
@@ -63,6 +72,16 @@ impl ShardState {
             }
         }
         Ok(None)
+    }
+
+    /// A dependency of this shard that was open when the edges were resolved and has left memory
+    /// since: nobody would ever tell its dependents how it ended.
+    fn gone_dependency(&self, tasks: &[Task]) -> Option<TaskId> {
+        let here = |id: &TaskId| shard_of(id.as_str(), self.settings.shards) == self.settings.shard;
+        let new: BTreeSet<&TaskId> = tasks.iter().map(|task| &task.id).collect();
+        let edges = tasks.iter().flat_map(|task| &task.dependencies);
+        let mut open = edges.filter(|edge| edge.outcome.is_none()).map(|edge| &edge.task_id);
+        open.find(|id| !new.contains(id) && !self.tasks.contains_key(*id) && here(id)).cloned()
     }
 
     /// Tells a task that is being created how its dependencies of this shard have ended.
