@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::task::JoinHandle;
-use troupe_bus::Bus;
+use troupe_bus::{Bus, CallOptions};
+use troupe_contract::Endpoint;
 use troupe_contract::registry::{Heartbeat, HeartbeatRequest, Register, RegisterAgent};
 use troupe_contract::work::{Complete, CompleteRequest, HoldRequest, Start};
 use troupe_domain::limits::MAX_CONCURRENT_TASKS;
@@ -18,6 +19,16 @@ pub(crate) const ROLE: &str = "implementer";
 /// What every agent can do, and tasks ask for where nothing else is said.
 pub(crate) const CAPABILITY: &str = "rust";
 const PROFICIENCY: f64 = 0.9;
+
+/// How long an answer may take. Longer than anyone would wait, so that a stall shows as a latency and
+/// does not end the run.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Calls `E`.
+pub(crate) async fn ask<E: Endpoint>(bus: &Bus, request: &E::Request) -> Result<E::Reply> {
+    let reply = bus.call_with::<E>(request, &CallOptions::within(PATIENCE)).await;
+    reply.with_context(|| format!("{}.{}", E::SERVICE.token(), E::OPERATION))
+}
 
 /// A registered agent.
 #[derive(Debug)]
@@ -43,7 +54,7 @@ impl Agent {
             status: AgentStatus::Active,
             metadata: None,
         };
-        let registered = bus.call::<Register>(&declaration).await.context("registering")?;
+        let registered = ask::<Register>(&bus, &declaration).await?;
         let every = Duration::from_millis(registered.heartbeat_interval_ms);
         let heartbeats = tokio::spawn(beat(bus.clone(), every));
         Ok(Self { bus, heartbeats })
@@ -53,9 +64,9 @@ impl Agent {
     pub(crate) async fn finish(&self, claimed: &ClaimedTask, result: Json) -> Result<()> {
         let (task_id, epoch) = (claimed.task.id.clone(), claimed.task.epoch);
         let hold = HoldRequest { task_id: task_id.clone(), epoch };
-        self.bus.call::<Start>(&hold).await.context("work.start")?;
+        ask::<Start>(&self.bus, &hold).await?;
         let done = CompleteRequest { task_id, epoch, result: Some(result), evidence: Vec::new() };
-        self.bus.call::<Complete>(&done).await.context("work.complete")?;
+        ask::<Complete>(&self.bus, &done).await?;
         Ok(())
     }
 }

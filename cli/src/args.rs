@@ -95,6 +95,9 @@ pub(crate) enum Command {
     Demo(commands::demo::DemoArgs),
     /// Run the whole stack in this process, until it is interrupted.
     Dev(commands::dev::DevArgs),
+    /// Measure what Troupe reaches on this machine.
+    #[command(subcommand)]
+    Bench(commands::bench::BenchCommand),
     /// Check this machine and the fleet, and say what to do.
     Doctor(commands::doctor::DoctorArgs),
     /// Run an agent, or look at the fleet's directory.

@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod agent_run;
+pub(crate) mod bench;
 pub(crate) mod call;
 pub(crate) mod completions;
 pub(crate) mod demo;
@@ -36,9 +37,10 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
     };
     let common = telemetry::common(global, level)?;
     match cli.command {
-        // These two run services beside themselves, and see to telemetry on their own.
+        // These run services beside themselves, and see to telemetry on their own.
         Command::Demo(args) => return Box::pin(demo::run(global, args)).await,
         Command::Dev(args) => return Box::pin(dev::run(global, args)).await,
+        Command::Bench(command) => return Box::pin(bench::run(global, command)).await,
         // These two need none.
         Command::Completions(args) => return completions::run(args),
         Command::DemoWork => return demo_work::run(),
@@ -59,8 +61,10 @@ async fn on_the_bus(global: &Global, command: Command) -> Result<ExitCode> {
         Command::Task(command) => task::run(global, command).await,
         Command::Call(args) => call::run(global, args).await,
         Command::Events(args) => events::run(global, args).await,
-        Command::Demo(_) | Command::Dev(_) | Command::Completions(_) | Command::DemoWork => {
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Demo(_)
+        | Command::Dev(_)
+        | Command::Bench(_)
+        | Command::Completions(_)
+        | Command::DemoWork => Ok(ExitCode::SUCCESS),
     }
 }

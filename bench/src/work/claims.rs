@@ -13,7 +13,7 @@ use troupe_contract::work::{Create, Next, NextRequest};
 use troupe_domain::task::ClaimedTask;
 
 use super::shape::{Shape, result};
-use crate::agents::Agent;
+use crate::agents::{Agent, ask};
 use crate::latency::{Latency, Recorder};
 use crate::stack::Stack;
 
@@ -47,7 +47,7 @@ pub struct Loaded {
 
 /// Claims the next task, which is there or comes soon.
 pub(super) async fn next(bus: &Bus) -> Result<ClaimedTask> {
-    let reply = bus.call::<Next>(&NextRequest { wait_ms: WAIT_MS }).await.context("work.next")?;
+    let reply = ask::<Next>(bus, &NextRequest { wait_ms: WAIT_MS }).await?;
     reply.task.context("no task came in time")
 }
 
@@ -61,7 +61,7 @@ pub(super) async fn idle(
     let shape = Shape::new()?;
     let (there, woken) = (Recorder::default(), Recorder::default());
     for number in 0..rounds {
-        creator.call::<Create>(&shape.task(number)).await.context("work.create")?;
+        ask::<Create>(creator, &shape.task(number)).await?;
         let began = Instant::now();
         let claimed = next(&agent.bus).await?;
         there.record(began.elapsed());
@@ -72,7 +72,7 @@ pub(super) async fn idle(
         let poll = tokio::spawn(async move { (next(&bus).await, Instant::now()) });
         until_waiting(stack).await?;
         let began = Instant::now();
-        creator.call::<Create>(&shape.task(number)).await.context("work.create")?;
+        ask::<Create>(creator, &shape.task(number)).await?;
         let (claimed, delivered) = poll.await?;
         woken.record(delivered.saturating_duration_since(began));
         agent.finish(&claimed?, result()).await?;
@@ -103,7 +103,7 @@ pub(super) async fn under_load(
     let shape = Shape::new()?;
     // Tasks that wait from the beginning, so that no claim waits for a creation.
     for number in 0..backlog_tasks {
-        creator.call::<Create>(&shape.task(number)).await.context("work.create")?;
+        ask::<Create>(creator, &shape.task(number)).await?;
     }
     let (due, sent) = (Arc::new(Recorder::default()), Arc::new(Recorder::default()));
     let at_once = Arc::new(AtomicUsize::new(0));
@@ -122,7 +122,7 @@ pub(super) async fn under_load(
         let (due, sent, at_once) = (due.clone(), sent.clone(), at_once.clone());
         begun += 1;
         work.spawn(async move {
-            let create = async { agent.bus.call::<Create>(&task).await.context("work.create") };
+            let create = async { ask::<Create>(&agent.bus, &task).await };
             let take = async {
                 let asked = Instant::now();
                 let claimed = next(&agent.bus).await?;

@@ -2,22 +2,21 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
 use tokio::task::JoinSet;
-use troupe_bus::{Bus, CallOptions};
+use troupe_bus::Bus;
 use troupe_contract::work::{CreateGraph, GraphSpec, Next, NextRequest};
 use troupe_domain::Name;
 use troupe_domain::task::spec::{DependencySpec, TaskSpec};
 
 use super::shape::{Shape, result};
-use crate::agents::Agent;
+use crate::agents::{Agent, ask};
 
 /// Tasks side by side; each depends on two of the layer before.
 const WIDTH: usize = 100;
-const SUBMIT_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long a worker waits before it looks whether everything is done.
 const WAIT_MS: u64 = 250;
 
@@ -49,8 +48,7 @@ pub(super) async fn run(
     let dependencies = graph.tasks.iter().map(|task| task.depends_on.len()).sum();
     let request_bytes = serde_json::to_vec(&graph)?.len();
     let began = Instant::now();
-    let options = CallOptions::within(SUBMIT_TIMEOUT);
-    creator.call_with::<CreateGraph>(&graph, &options).await.context("work.create_graph")?;
+    ask::<CreateGraph>(creator, &graph).await?;
     let submit_s = began.elapsed().as_secs_f64();
 
     let began = Instant::now();
@@ -61,7 +59,7 @@ pub(super) async fn run(
         workers.spawn(async move {
             while left.load(Ordering::Relaxed) > 0 {
                 let poll = NextRequest { wait_ms: WAIT_MS };
-                let reply = agent.bus.call::<Next>(&poll).await.context("work.next")?;
+                let reply = ask::<Next>(&agent.bus, &poll).await?;
                 let Some(claimed) = reply.task else { continue };
                 agent.finish(&claimed, result()).await?;
                 if left.fetch_sub(1, Ordering::Relaxed) == 1 {

@@ -11,7 +11,7 @@ use troupe_contract::work::{
 use troupe_domain::task::spec::TaskSpec;
 
 use super::shape::{Shape, result};
-use crate::agents::Agent;
+use crate::agents::{Agent, ask};
 use crate::latency::{Latency, Recorder};
 use crate::load::{Loaded, Phase, Span, closed_loop};
 use crate::stack::Stack;
@@ -69,21 +69,21 @@ async fn one(
     phase: Arc<Phase>,
 ) -> Result<()> {
     let began = Instant::now();
-    agent.bus.call::<Create>(&task).await.context("work.create")?;
+    ask::<Create>(&agent.bus, &task).await?;
     let created = Instant::now();
 
     let poll = NextRequest { wait_ms: WAIT_MS };
-    let reply = agent.bus.call::<Next>(&poll).await.context("work.next")?;
+    let reply = ask::<Next>(&agent.bus, &poll).await?;
     let claimed = reply.task.context("a task was there, and was not given")?;
     let taken = Instant::now();
 
     let (task_id, epoch) = (claimed.task.id.clone(), claimed.task.epoch);
     let hold = HoldRequest { task_id: task_id.clone(), epoch };
-    agent.bus.call::<Start>(&hold).await.context("work.start")?;
+    ask::<Start>(&agent.bus, &hold).await?;
     let started = Instant::now();
 
     let done = CompleteRequest { task_id, epoch, result: Some(result()), evidence: Vec::new() };
-    agent.bus.call::<Complete>(&done).await.context("work.complete")?;
+    ask::<Complete>(&agent.bus, &done).await?;
     if phase.measuring() {
         steps.create.record(created - began);
         steps.next.record(taken - created);

@@ -38,7 +38,7 @@ pub struct WorkArgs {
     /// How often each throughput is measured; the medians count.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub repetitions: u16,
-    /// Write the result as JSON to this file; `-` is standard output.
+    /// Write the result as JSON to this file, and print the table; `-` prints only the JSON.
     #[arg(long = "output", value_name = "FILE")]
     #[serde(skip)]
     pub output: Option<PathBuf>,

@@ -14,7 +14,7 @@ use troupe_domain::{Name, TaskStatus};
 
 use super::claims::next;
 use super::shape::{Shape, result};
-use crate::agents::Agent;
+use crate::agents::{Agent, ask};
 use crate::latency::{Latency, Recorder};
 use crate::processes::resident_bytes;
 use crate::stack::Stack;
@@ -85,7 +85,7 @@ pub(super) async fn run(
     let began = Instant::now();
     stack.start_work().await?;
     let crash_ready_s = began.elapsed().as_secs_f64();
-    let counted = creator.call::<WorkStats>(&Empty {}).await.context("work.stats")?;
+    let counted = ask::<WorkStats>(creator, &Empty {}).await?;
     let grown = |before: u64, after: u64| after.saturating_sub(before) as f64;
     let ratio = |all: u64, few: u64| all as f64 / few.max(1) as f64;
     Ok(Waiting {
@@ -125,7 +125,7 @@ async fn create(
                     return anyhow::Ok(());
                 }
                 let task = shapes[number % shapes.len()].task(number);
-                creator.call::<Create>(&task).await.context("work.create")?;
+                ask::<Create>(&creator, &task).await?;
             }
         });
     }
@@ -145,7 +145,7 @@ async fn claim(creator: &Bus, agent: &Agent, shapes: &[Shape], rounds: usize) ->
         took.record(began.elapsed());
         agent.finish(&claimed, result()).await?;
         let task = shapes[number % MET_BY_AGENT].task(number);
-        creator.call::<Create>(&task).await.context("work.create")?;
+        ask::<Create>(creator, &task).await?;
     }
     Ok(took.summary())
 }
