@@ -124,9 +124,12 @@ impl Work {
         for shard in 0..self.router.shards() {
             match self.router.find(shard) {
                 Some(owner) => owner.look(|state| {
-                    let (held, again) =
-                        (state.held_by(&claimer.agent), state.claimed_before(claimer));
-                    take(shard, state.peek(profile), held, again);
+                    if state.claimed_before(claimer).is_some() {
+                        // What it was given may not be stored yet: the owner answers when it is.
+                        far.push(shard);
+                    } else {
+                        take(shard, state.peek(profile), state.held_by(&claimer.agent), None);
+                    }
                 }),
                 None => far.push(shard),
             }
