@@ -203,9 +203,31 @@ impl Shadow {
                     let event = next(event_of(change));
                     self.change(id, change, at, event);
                 }
+                Record::Evicted { ids, .. } => self.evict(ids),
+                Record::Restored { task } => self.restore(task),
                 _ => {}
             }
         }
+    }
+
+    fn evict(&mut self, ids: &[TaskId]) {
+        for id in ids {
+            let now = self.lives.get(id).and_then(Life::now);
+            if !now.is_some_and(|now| now.status.is_terminal()) {
+                self.wrong.push(format!("{id} was let go of: {now:?}"));
+            }
+        }
+    }
+
+    /// What comes back from the archive is as it ended; of its dependencies it may know more or less.
+    fn restore(&mut self, task: &Task) {
+        let life = self.lives.entry(task.id.clone()).or_default();
+        let same = |now: &Version| now.status == task.status && now.epoch == task.epoch;
+        if !life.now().is_some_and(same) {
+            self.wrong.push(format!("{} came back as another: {:?}", task.id, life.now()));
+        }
+        let edges = task.dependencies.iter();
+        life.edges = edges.map(|e| (e.task_id.clone(), (e.on_failure, e.outcome))).collect();
     }
 
     fn create(&mut self, task: &Task, at: Instant, event: Option<(u64, usize, &'static str)>) {
