@@ -98,7 +98,7 @@ impl Story {
                 trace: None,
                 body: bytes::Bytes::new(),
             },
-            at: self.began + Duration::from_secs(60),
+            at: self.began + Duration::from_mins(1),
         });
         told.collect()
     }

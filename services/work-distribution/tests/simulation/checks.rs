@@ -104,8 +104,10 @@ fn deed_is_stored(
             | (Deed::Extend, Change::Extended { .. })
             | (Deed::Complete, Change::Completed { .. } | Change::Reported { .. })
             | (Deed::Release, Change::Released(_)) => true,
-            (Deed::Fail, Change::Retrying { reason, .. }) => failed(reason),
-            (Deed::Fail, Change::Failed(reason) | Change::Died(reason)) => failed(reason),
+            (
+                Deed::Fail,
+                Change::Retrying { reason, .. } | Change::Failed(reason) | Change::Died(reason),
+            ) => failed(reason),
             _ => false,
         })
     })

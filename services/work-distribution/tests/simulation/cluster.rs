@@ -24,7 +24,7 @@ use super::plan::Plan;
 use super::registry::Registry;
 
 const PRESENCE_INTERVAL: Duration = Duration::from_millis(500);
-const READ_LEASE: Duration = Duration::from_millis(2_000);
+const READ_LEASE: Duration = Duration::from_secs(2);
 const GONE_AFTER: Duration = Duration::from_millis(2_500);
 /// Former owners that clients may still believe in.
 const REMEMBERED_OWNERS: usize = 4;

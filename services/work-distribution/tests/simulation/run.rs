@@ -1,6 +1,7 @@
 //! One run of one seed: an unkind time, a kind time in which everything must come to its end, and the
 //! judgement.
 
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep};
 use troupe_bus::model::Link;
 use troupe_contract::subject;
+use troupe_contract::work::TaskFilter;
 use troupe_domain::TaskStatus;
 use troupe_work_distribution::rules::record::{Batch, SnapshotLine};
 use troupe_work_distribution::rules::state::ShardState;
@@ -24,7 +26,7 @@ use super::shadow::Shadow;
 /// Kind time after which nothing that was sent before can still arrive.
 const SETTLE: Duration = Duration::from_secs(20);
 /// Kind time after which whatever is open is stuck.
-const PATIENCE: Duration = Duration::from_secs(5 * 60);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// What came of a run.
 #[derive(Debug)]
@@ -78,7 +80,7 @@ fn is_quiet(cluster: &Arc<Cluster>) -> bool {
         cluster.owner(shard).is_some_and(|owner| {
             owner.look(|state| {
                 state
-                    .visit(&Default::default(), None, 1_000)
+                    .visit(&TaskFilter::default(), None, 1_000)
                     .tasks
                     .iter()
                     .all(|task| task.status.is_terminal() || task.status == TaskStatus::Blocked)
@@ -204,5 +206,8 @@ fn digest(cluster: &Cluster) -> String {
     for line in cluster.history.lines() {
         digest.update(line.as_bytes());
     }
-    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    digest.finalize().iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
