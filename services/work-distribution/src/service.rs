@@ -20,9 +20,9 @@ use crate::replica::presence::Presence;
 use crate::replica::router::Router;
 use crate::replica::waiters::Waiters;
 use crate::rules::queue::Need;
-use crate::shard::ShardPorts;
-use crate::shard::owner::ReadLease;
+use crate::shard::read_lease::ReadLease;
 use crate::shard::snapshot::SnapshotPolicy;
+use crate::shard::{OnReady, ShardPorts};
 use crate::{NAME, VERSION};
 
 /// Runs the service until it is told to stop.
@@ -196,11 +196,7 @@ impl Replica {
 }
 
 /// What became claimable wakes a waiter here, or else is told to the other replicas.
-fn on_ready(
-    bus: &Bus,
-    waiters: &Arc<Waiters>,
-    presence: &Arc<Presence>,
-) -> Arc<dyn Fn(&[Need]) + Send + Sync> {
+fn on_ready(bus: &Bus, waiters: &Arc<Waiters>, presence: &Arc<Presence>) -> OnReady {
     let (bus, waiters, members) = (bus.clone(), waiters.clone(), presence.members());
     Arc::new(move |needs| {
         let alone = members.borrow().owned.len() < 2;

@@ -8,9 +8,11 @@ pub mod batch;
 pub mod execute;
 pub mod owner;
 pub mod publisher;
+pub mod read_lease;
 pub mod recovery;
 pub mod request;
 pub mod snapshot;
 
-pub use owner::{Shard, ShardPorts};
+pub use owner::{OnReady, Shard, ShardPorts};
+pub use read_lease::ReadLease;
 pub use request::{ShardReply, ShardRequest};

@@ -23,14 +23,15 @@ pub fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
 
 /// Reads it again, slowly, to learn where it is wrong.
 fn explain<T: DeserializeOwned>(body: &[u8], first: &serde_json::Error) -> Fault {
-    if first.is_syntax() || first.is_eof() {
+    // Asked of the body itself: a number where a name is wanted also counts as a syntax error.
+    if serde_json::from_slice::<serde::de::IgnoredAny>(body).is_err() {
         return Fault::invalid("body", format!("is not JSON: {first}"));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
         Err(error) => {
             let path = error.path().to_string();
-            let path = if path == "." { "body".to_owned() } else { path };
+            let path = if path.is_empty() || path == "." { "body".to_owned() } else { path };
             Fault::invalid(&path, error.inner())
         }
         Ok(_) => Fault::invalid("body", first),

@@ -9,7 +9,7 @@ use troupe_bus::trace::{self, of_span};
 use troupe_contract::work::{Created, GraphCreated, GraphSpec};
 use troupe_domain::fault::{Code, Fault};
 use troupe_domain::graph;
-use troupe_domain::task::spec::{Birth, TaskSpec, check_idempotency_key};
+use troupe_domain::task::spec::{Birth, DependencySpec, TaskSpec, check_idempotency_key};
 use troupe_domain::task::{Dependency, Outcome};
 use troupe_domain::{Json, Name, Task, TaskId, TaskStatus};
 
@@ -18,6 +18,9 @@ use crate::replica::archive;
 use crate::rules::place::{digest, mint, shard_of};
 use crate::rules::record::{CreatedUnder, CreationKey, Watcher};
 use crate::shard::{ShardReply, ShardRequest};
+
+/// How often the dependencies of one task are resolved, should they leave memory meanwhile.
+const MAX_RESOLVE_ATTEMPTS: u32 = 4;
 
 /// `work.create`
 pub async fn create(work: &Work, call: Call<TaskSpec>) -> Result<Created, Fault> {
@@ -39,7 +42,6 @@ pub async fn create(work: &Work, call: Call<TaskSpec>) -> Result<Created, Fault>
         None => work.mint(shard)?,
     };
     work.check_parent(&spec, until).await?;
-    let edges = work.resolve(&spec, &id, until).await?;
     let span = sending("task.create", 1);
     let birth = Birth {
         id: id.clone(),
@@ -51,8 +53,7 @@ pub async fn create(work: &Work, call: Call<TaskSpec>) -> Result<Created, Fault>
     };
     let key =
         key.map(|key| CreationKey { key, digest: asked, created: CreatedUnder::Task(id.clone()) });
-    let tasks = vec![spec.into_task(birth, edges)];
-    match work.router.call(shard, ShardRequest::Create { tasks, key }, until).await? {
+    match work.put(shard, spec, birth, key, until).await? {
         ShardReply::Created { before, task: Some(task) } => {
             Ok(Created { task, created: before.is_none() })
         }
@@ -187,7 +188,11 @@ impl Work {
             .id
             .as_ref()
             .or(if key.is_some() { None } else { spec.parent_task_id.as_ref() })
-            .or(if key.is_some() { None } else { spec.depends_on.first().map(|edge| edge.task()) });
+            .or(if key.is_some() {
+                None
+            } else {
+                spec.depends_on.first().map(DependencySpec::task)
+            });
         match (near, key) {
             (Some(id), _) => self.shard_of(id),
             (None, Some(key)) => shard_of(key, self.router.shards()),
@@ -239,6 +244,30 @@ impl Work {
         }
     }
 
+    /// Resolves the edges of a task that is not in a graph, and creates it. A dependency may end and
+    /// leave memory between the two: then it is asked for again.
+    async fn put(
+        &self,
+        shard: u16,
+        spec: TaskSpec,
+        birth: Birth,
+        key: Option<CreationKey>,
+        until: Instant,
+    ) -> Result<ShardReply, Fault> {
+        let mut attempts = 1;
+        loop {
+            let edges = self.resolve(&spec, &birth.id, until).await?;
+            let tasks = vec![spec.clone().into_task(birth.clone(), edges)];
+            let request = ShardRequest::Create { tasks, key: key.clone() };
+            match self.router.call(shard, request, until).await {
+                Err(fault) if fault.code == Code::Conflict && attempts < MAX_RESOLVE_ATTEMPTS => {
+                    attempts += 1;
+                }
+                reply => return reply,
+            }
+        }
+    }
+
     /// The edges of a task that is not in a graph: each dependency exists, and its shard will tell
     /// ours how it ends.
     async fn resolve(
@@ -251,28 +280,47 @@ impl Work {
         let mut edges = Vec::with_capacity(spec.depends_on.len());
         for (index, wanted) in spec.depends_on.iter().enumerate() {
             let on = wanted.task();
-            let far = self.shard_of(on) != home;
-            let request = if far {
-                let watcher = Watcher { shard: home, id: id.clone() };
-                ShardRequest::Watch { id: on.clone(), watcher }
-            } else {
-                ShardRequest::Get { id: on.clone() }
-            };
-            let found = match self.ask(on, request, until).await {
-                Ok(ShardReply::Task(task)) => Some(task),
-                Ok(other) => return Err(other.unexpected()),
-                Err(fault) if fault.code == Code::NotFound => {
-                    archive::find(&*self.archive, on).await?
-                }
-                Err(fault) => return Err(fault),
-            };
-            let task = found.ok_or_else(|| {
+            let task = self.find_dependency(id, on, until).await?.ok_or_else(|| {
                 let field = format!("depends_on[{index}]");
                 Fault::invalid(&field, format!("no task has the id {on}"))
             })?;
-            edges.push(known_edge(&task, wanted.on_failure(), far));
+            edges.push(known_edge(&task, wanted.on_failure(), self.shard_of(on) != home));
         }
         Ok(edges)
+    }
+
+    /// A task that `dependent` depends on, in memory or in the archive. From another shard it will be
+    /// told how the dependency ends.
+    async fn find_dependency(
+        &self,
+        dependent: &TaskId,
+        on: &TaskId,
+        until: Instant,
+    ) -> Result<Option<Arc<Task>>, Fault> {
+        let home = self.shard_of(dependent);
+        let request = if self.shard_of(on) == home {
+            ShardRequest::Get { id: on.clone() }
+        } else {
+            let watcher = Watcher { shard: home, id: dependent.clone() };
+            ShardRequest::Watch { id: on.clone(), watcher }
+        };
+        match self.ask(on, request, until).await {
+            Ok(ShardReply::Task(task)) => Ok(Some(task)),
+            Ok(other) => Err(other.unexpected()),
+            Err(fault) if fault.code == Code::NotFound => archive::find(&*self.archive, on).await,
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// What an archived task missed of its dependencies since its last event.
+    pub(super) async fn refresh_edges(&self, task: &mut Task, until: Instant) -> Result<(), Fault> {
+        let (id, home) = (task.id.clone(), self.shard_of(&task.id));
+        for edge in task.dependencies.iter_mut().filter(|edge| edge.outcome.is_none()) {
+            if let Some(on) = self.find_dependency(&id, &edge.task_id, until).await? {
+                *edge = known_edge(&on, edge.on_failure, self.shard_of(&edge.task_id) != home);
+            }
+        }
+        Ok(())
     }
 }
 

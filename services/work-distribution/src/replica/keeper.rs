@@ -12,7 +12,7 @@ use troupe_domain::{Code, Fault};
 use super::presence::{Members, Presence};
 use super::router::Router;
 use super::{leases, letters};
-use crate::rules::state::Settings;
+use crate::rules::state::{Settings, ShardState};
 use crate::shard::snapshot::{self, SnapshotPolicy};
 use crate::shard::{Shard, ShardPorts, recovery};
 
@@ -89,14 +89,14 @@ impl Keeper {
             }
         };
         let asking = leases::asker(self.bus.clone(), shard.clone());
-        let at_work = vec![
+        let at_work = [
             tokio::spawn(shard.clone().timer_loop(asking)),
             tokio::spawn(snapshot::run(shard.clone(), self.snapshots, manifest)),
             tokio::spawn(letters::run(shard.clone(), self.router.clone())),
         ];
         self.router.add(shard.clone());
         self.presence.owns(number, true);
-        tracing::info!(shard = number, tasks = shard.look(|s| s.len()), "shard taken over");
+        tracing::info!(shard = number, tasks = shard.look(ShardState::len), "shard taken over");
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => {}
             _ = members.wait_for(|members| !self.should_keep(members)) => {}

@@ -1,11 +1,12 @@
 //! Letters between shards: sent until they are delivered, harmless when they arrive twice.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use troupe_bus::port::World;
-use troupe_domain::Code;
+use troupe_domain::{Code, TaskId};
 
 use super::router::Router;
 use crate::rules::record::Letter;
@@ -25,13 +26,31 @@ pub async fn run(shard: Arc<Shard>, router: Arc<Router>) {
         tick.tick().await;
         let letters: Vec<Letter> =
             shard.look(|state| state.letters().take(MAX_LETTERS_PER_ROUND).cloned().collect());
-        let sent = letters.iter().map(|letter| deliver(letter, &router));
+        // Letters to one task arrive in the order in which they were written: a later one may take
+        // an earlier one back.
+        let mut by_recipient: BTreeMap<TaskId, Vec<Letter>> = BTreeMap::new();
+        for letter in letters {
+            by_recipient.entry(letter.content.recipient().clone()).or_default().push(letter);
+        }
+        let sent = by_recipient.values().map(|letters| deliver_in_order(letters, &router));
         let delivered: Vec<u64> =
             futures::future::join_all(sent).await.into_iter().flatten().collect();
         if !delivered.is_empty() {
             shard.act(|state, _| state.delivered(delivered));
         }
     }
+}
+
+/// Delivers up to the first that does not arrive.
+async fn deliver_in_order(letters: &[Letter], router: &Router) -> Vec<u64> {
+    let mut delivered = Vec::new();
+    for letter in letters {
+        match deliver(letter, router).await {
+            Some(number) => delivered.push(number),
+            None => break,
+        }
+    }
+    delivered
 }
 
 async fn deliver(letter: &Letter, router: &Router) -> Option<u64> {

@@ -14,7 +14,7 @@ use troupe_bus::connect::ConnectError;
 use troupe_contract::{Service, subject};
 
 use crate::rules::place::digest;
-use crate::shard::owner::ReadLease;
+use crate::shard::read_lease::ReadLease;
 
 /// How often a replica says that it is there.
 pub const PRESENCE_INTERVAL: Duration = Duration::from_millis(500);
@@ -116,6 +116,7 @@ impl Presence {
         let mut tick = tokio::time::interval(PRESENCE_INTERVAL);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut last_turn = Instant::now();
+        let mut heard_myself = Instant::now();
         let mut asking = true;
         loop {
             tokio::select! {
@@ -123,12 +124,18 @@ impl Presence {
                     let Some(heard) = heard else { return Ok(()) };
                     // Junk on an internal subject is nobody's presence.
                     let Ok(hello) = heard.decode::<Hello>() else { continue };
+                    if hello.replica == self.replica {
+                        heard_myself = Instant::now();
+                    }
                     self.hear(hello, started, &mut others);
                 }
                 _ = tick.tick() => self.speak(bus, started, std::mem::take(&mut asking)).await,
                 () = self.say.notified() => self.speak(bus, started, false).await,
             }
-            let deaf = last_turn.elapsed() > PRESENCE_INTERVAL * 2 || !bus.is_connected();
+            // Who does not hear itself hears nobody: a half-open connection says nothing.
+            let deaf = last_turn.elapsed() > PRESENCE_INTERVAL * 2
+                || heard_myself.elapsed() > PRESENCE_INTERVAL * 3
+                || !bus.is_connected();
             last_turn = Instant::now();
             if deaf {
                 others.values_mut().for_each(|(heard, _)| *heard = last_turn);

@@ -52,14 +52,11 @@ impl Waiters {
         lines.next_ticket += 1;
         lines.waiting += 1;
         let called = Arc::new(Notify::new());
-        match lines.lines.iter_mut().find(|line| *line.profile == **profile) {
-            Some(line) => {
-                line.tickets.insert(number, called.clone());
-            }
-            None => {
-                let tickets = BTreeMap::from([(number, called.clone())]);
-                lines.lines.push(Line { profile: profile.clone(), tickets });
-            }
+        if let Some(line) = lines.lines.iter_mut().find(|line| *line.profile == **profile) {
+            line.tickets.insert(number, called.clone());
+        } else {
+            let tickets = BTreeMap::from([(number, called.clone())]);
+            lines.lines.push(Line { profile: profile.clone(), tickets });
         }
         Some(Ticket { waiters: self, number, profile: profile.clone(), called })
     }

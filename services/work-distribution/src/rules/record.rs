@@ -154,6 +154,17 @@ pub enum LetterContent {
     },
 }
 
+impl LetterContent {
+    /// The task that it is for.
+    pub fn recipient(&self) -> &TaskId {
+        match self {
+            Self::Dependency { dependent, .. } => dependent,
+            Self::Part { parent, .. } => parent,
+            Self::CallOff { part, .. } => part,
+        }
+    }
+}
+
 /// One message of the log, as it is read.
 #[derive(Debug, Deserialize)]
 pub struct Batch {

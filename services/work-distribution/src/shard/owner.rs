@@ -21,6 +21,7 @@ use troupe_domain::{Code, Fault, Timestamp};
 use super::batch::{self, Fate, MAX_BATCH_BYTES, PendingBatch};
 use super::execute::{execute, only_reads};
 use super::publisher::{self, Published};
+pub use super::read_lease::ReadLease;
 use super::request::{ShardReply, ShardRequest};
 use crate::rules::commands::{DueLease, HolderLife};
 use crate::rules::notice::count_of;
@@ -44,6 +45,9 @@ const UNCONFIRMED: u64 = u64::MAX;
 /// How long an unanswered question about a lease waits before it is asked again.
 const ASK_AGAIN_MS: u64 = 2_000;
 
+/// Told of every need that became claimable.
+pub type OnReady = Arc<dyn Fn(&[Need]) + Send + Sync>;
+
 /// The world outside a shard.
 #[derive(Clone)]
 pub struct ShardPorts {
@@ -56,48 +60,12 @@ pub struct ShardPorts {
     /// Until when (milliseconds of `world`'s monotonic tokio clock) reads need no confirmation.
     pub read_lease: ReadLease,
     /// Told of every need that became claimable.
-    pub on_ready: Arc<dyn Fn(&[Need]) + Send + Sync>,
+    pub on_ready: OnReady,
 }
 
 impl std::fmt::Debug for ShardPorts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ShardPorts").finish_non_exhaustive()
-    }
-}
-
-/// Until when nobody else can have taken over what this replica owns.
-#[derive(Debug, Clone)]
-pub struct ReadLease {
-    epoch: tokio::time::Instant,
-    until_ms: Arc<AtomicU64>,
-    /// Counts how often it began anew after it had run out.
-    term: Arc<AtomicU64>,
-}
-
-impl Default for ReadLease {
-    fn default() -> Self {
-        let epoch = tokio::time::Instant::now();
-        Self { epoch, until_ms: Arc::default(), term: Arc::default() }
-    }
-}
-
-impl ReadLease {
-    /// Extends the lease to `until`.
-    pub fn extend(&self, until: tokio::time::Instant) {
-        let ms = until.saturating_duration_since(self.epoch).as_millis();
-        if !self.holds() {
-            self.term.fetch_add(1, Ordering::AcqRel);
-        }
-        self.until_ms.fetch_max(u64::try_from(ms).unwrap_or(u64::MAX), Ordering::AcqRel);
-    }
-
-    /// Whether it holds now.
-    pub fn holds(&self) -> bool {
-        self.epoch.elapsed().as_millis() < u128::from(self.until_ms.load(Ordering::Acquire))
-    }
-
-    fn term(&self) -> u64 {
-        self.term.load(Ordering::Acquire)
     }
 }
 
@@ -111,6 +79,51 @@ struct Inner {
 }
 
 impl Inner {
+    fn enqueue_records(
+        &mut self,
+        records: &[crate::rules::record::Record],
+        notices: Vec<crate::rules::notice::Notice>,
+    ) -> Arc<Fate> {
+        let encoded = batch::encode(records).unwrap_or_else(|why| {
+            tracing::error!(%why, "a record cannot be written");
+            Vec::new()
+        });
+        if encoded.len() > MAX_BATCH_BYTES {
+            return self.enqueue_split(records, notices);
+        }
+        if self.pending.back().is_none_or(|batch| batch.is_full(encoded.len())) {
+            self.pending.push_back(PendingBatch::default());
+        }
+        let Some(batch) = self.pending.back_mut() else { return Arc::default() };
+        if !records.is_empty() {
+            batch.push(&encoded, records.len(), notices);
+        }
+        batch.fate.clone()
+    }
+
+    /// A cascade that is too large for one message goes in several: what follows from the first can
+    /// be drawn again from the state, should the others be lost.
+    fn enqueue_split(
+        &mut self,
+        records: &[crate::rules::record::Record],
+        mut notices: Vec<crate::rules::notice::Notice>,
+    ) -> Arc<Fate> {
+        let mut fate = Arc::default();
+        for record in records {
+            let encoded = batch::encode(std::slice::from_ref(record)).unwrap_or_default();
+            if self.pending.back().is_none_or(|batch| batch.is_full(encoded.len())) {
+                self.pending.push_back(PendingBatch::default());
+            }
+            // Each event goes with the record that it tells of: its id is that record's place.
+            let told = count_of(record).min(notices.len());
+            if let Some(batch) = self.pending.back_mut() {
+                batch.push(&encoded, 1, notices.drain(..told).collect());
+                fate = batch.fate.clone();
+            }
+        }
+        fate
+    }
+
     fn pending_bytes(&self) -> usize {
         self.pending.iter().map(PendingBatch::len).sum()
     }
@@ -254,56 +267,9 @@ impl Shard {
             let pending = inner.pending.back().map(|batch| batch.fate.clone());
             return pending.or_else(|| inner.in_flight.clone());
         }
-        let fate = self.enqueue_records(inner, &records, notices);
+        let fate = inner.enqueue_records(&records, notices);
         self.wake.notify_one();
         Some(fate)
-    }
-
-    fn enqueue_records(
-        &self,
-        inner: &mut Inner,
-        records: &[crate::rules::record::Record],
-        notices: Vec<crate::rules::notice::Notice>,
-    ) -> Arc<Fate> {
-        let encoded = batch::encode(records).unwrap_or_else(|why| {
-            tracing::error!(%why, "a record cannot be written");
-            Vec::new()
-        });
-        if encoded.len() > MAX_BATCH_BYTES {
-            return self.enqueue_split(inner, records, notices);
-        }
-        if inner.pending.back().is_none_or(|batch| batch.is_full(encoded.len())) {
-            inner.pending.push_back(PendingBatch::default());
-        }
-        let Some(batch) = inner.pending.back_mut() else { return Arc::default() };
-        if !records.is_empty() {
-            batch.push(&encoded, records.len(), notices);
-        }
-        batch.fate.clone()
-    }
-
-    /// A cascade that is too large for one message goes in several: what follows from the first can
-    /// be drawn again from the state, should the others be lost.
-    fn enqueue_split(
-        &self,
-        inner: &mut Inner,
-        records: &[crate::rules::record::Record],
-        mut notices: Vec<crate::rules::notice::Notice>,
-    ) -> Arc<Fate> {
-        let mut fate = Arc::default();
-        for record in records {
-            let encoded = batch::encode(std::slice::from_ref(record)).unwrap_or_default();
-            if inner.pending.back().is_none_or(|batch| batch.is_full(encoded.len())) {
-                inner.pending.push_back(PendingBatch::default());
-            }
-            // Each event goes with the record that it tells of: its id is that record's place.
-            let told = count_of(record).min(notices.len());
-            if let Some(batch) = inner.pending.back_mut() {
-                batch.push(&encoded, 1, notices.drain(..told).collect());
-                fate = batch.fate.clone();
-            }
-        }
-        fate
     }
 
     async fn commit_loop(
