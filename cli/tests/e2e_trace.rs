@@ -63,6 +63,7 @@ async fn e2e_a_task_is_one_trace_from_the_command_line_to_the_agents_program() {
         submitted(spans).is_some_and(|trace| {
             trace.find(WORK, "work.complete", SpanKind::Server).is_some()
                 && trace.find(WORK, "work.stats", SpanKind::Server).is_some()
+                && trace.find(WORK, "task.create_graph", SpanKind::Producer).is_some()
                 && trace.find(WORK, "task.claim", SpanKind::Consumer).is_some()
                 && trace.find(AGENT, "invoke_agent implementer", SpanKind::Consumer).is_some()
         })
@@ -73,9 +74,11 @@ async fn e2e_a_task_is_one_trace_from_the_command_line_to_the_agents_program() {
     assert_eq!(root.parent_span_id, "");
     assert_eq!(trace.call(CLI, "work.create_graph").parent_span_id, root.span_id);
     let created = trace.get(WORK, "work.create_graph", SpanKind::Server);
+    let sent = trace.get(WORK, "task.create_graph", SpanKind::Producer);
+    assert_eq!(sent.parent_span_id, created.span_id);
     let invoked = trace.get(AGENT, "invoke_agent implementer", SpanKind::Consumer);
     let claimed = trace.get(WORK, "task.claim", SpanKind::Consumer);
-    assert_eq!(claimed.parent_span_id, created.span_id);
+    assert_eq!(claimed.parent_span_id, sent.span_id);
     assert_eq!(invoked.parent_span_id, claimed.span_id);
     assert_eq!(invoked.attributes["troupe.task.id"], ids["a"].as_str().unwrap());
     for operation in ["work.start", "work.complete"] {
