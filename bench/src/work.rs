@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use troupe_bus::Bus;
 use troupe_work_distribution::Config;
 
@@ -29,6 +29,8 @@ use options::{PeerName, Sizes};
 use report::{Report, Series, Throughput};
 
 pub use options::{Durability, Part, WorkArgs};
+
+const PARTS: [Part; 5] = [Part::Throughput, Part::Claims, Part::Graph, Part::Waiting, Part::Always];
 
 /// The share of the throughput that was reached at which claims are measured.
 const LOAD_SHARE: f64 = 0.5;
@@ -55,7 +57,11 @@ pub fn run(args: WorkArgs) -> Result<()> {
     // What still runs belongs to a stack that has ended.
     agents.shutdown_background();
     let report = measured.context("the run panicked")??;
-    publish(&report, output.as_deref())
+    publish(&report, output.as_deref())?;
+    match report.failures.as_slice() {
+        [] => Ok(()),
+        failures => bail!("not everything could be measured: {}", failures.join("; ")),
+    }
 }
 
 fn publish(report: &Report, output: Option<&Path>) -> Result<()> {
@@ -88,50 +94,19 @@ pub async fn measure(args: WorkArgs) -> Result<Report> {
         graph: None,
         waiting: None,
         always: None,
+        failures: Vec::new(),
         notes: NOTES.to_vec(),
         parameters: args.clone(),
     };
     let mut bench = Box::pin(Bench::start(args.durability == Durability::Always, sizes)).await?;
-    if args.wants(Part::Throughput) || args.wants(Part::Claims) {
-        let peer = match args.peer {
-            Some(PeerName::Bullmq) => {
-                say("bullmq: fetching its packages, starting its server");
-                Some(Bullmq::start(&args.peers, sizes.span.measured.as_secs().max(1)).await?)
-            }
-            None => None,
-        };
-        report.throughput = Some(bench.throughput(peer).await?);
-    }
-    if let Some(reached) = report.throughput.as_ref().filter(|_| args.wants(Part::Claims)) {
-        say("claims, idle");
-        let (stack, creator, agents) = (&bench.stack, &bench.creator, &bench.agents);
-        report.claims_idle = Some(claims::idle(stack, creator, &agents[0], sizes.rounds).await?);
-        let rate = reached.lifecycle.median_tasks_per_s * LOAD_SHARE;
-        let rate = rate.max(LEAST_RATE_PER_S);
-        say(&format!("claims, with {rate:.0} lifecycles per second"));
-        let loaded =
-            claims::under_load(creator, agents, rate, sizes.steady, sizes.backlog_tasks).await?;
-        report.claims_under_half_load = Some(loaded);
-    }
-    if args.wants(Part::Graph) {
-        say(&format!("a graph of {} tasks", sizes.graph_tasks));
-        let (creator, agents) = (&bench.creator, &bench.agents);
-        let graph = graph::run(creator, agents, sizes.graph_tasks, sizes.in_flight).await?;
-        report.graph = Some(graph);
-    }
-    if args.wants(Part::Waiting) {
-        say(&format!("{} waiting tasks", sizes.waiting_tasks));
-        let Bench { stack, creator, .. } = &mut bench;
-        let waiting = waiting::run(stack, creator, sizes.waiting_tasks, sizes.rounds).await?;
-        report.waiting = Some(waiting);
+    for part in PARTS.into_iter().filter(|part| args.wants(*part)) {
+        // What fails is told, and what was measured is not lost.
+        if let Err(why) = Box::pin(bench.part(part, &args, &mut report)).await {
+            say(&format!("{part:?} failed: {why:#}"));
+            report.failures.push(format!("{part:?}: {why:#}"));
+        }
     }
     bench.stop().await?;
-    if args.wants(Part::Always) {
-        say("again, with a sync before each acknowledgement");
-        let bench = Box::pin(Bench::start(true, sizes)).await?;
-        report.always = Some(bench.throughput(None).await?);
-        bench.stop().await?;
-    }
     Ok(report)
 }
 
@@ -141,6 +116,7 @@ fn told(sizes: Sizes) -> BTreeMap<&'static str, u64> {
         ("in_flight", sizes.in_flight),
         ("repetitions", sizes.repetitions),
         ("body_bytes", shape::BODY_BYTES),
+        ("graph_body_bytes", shape::GRAPH_BODY_BYTES),
         ("result_bytes", shape::RESULT_BYTES),
         ("single_claims", sizes.rounds),
         ("graph_tasks", sizes.graph_tasks),
@@ -174,6 +150,61 @@ impl Bench {
             agents.push(Arc::new(Agent::join(&url, &format!("agent-{number}"), &[]).await?));
         }
         Ok(Self { stack, creator, agents, sizes })
+    }
+
+    async fn part(&mut self, part: Part, args: &WorkArgs, report: &mut Report) -> Result<()> {
+        let sizes = self.sizes;
+        match part {
+            Part::Throughput => {
+                let peer = match args.peer {
+                    Some(PeerName::Bullmq) => {
+                        say("bullmq: fetching its packages, starting its server");
+                        let seconds = sizes.span.measured.as_secs().max(1);
+                        Some(Bullmq::start(&args.peers, seconds).await?)
+                    }
+                    None => None,
+                };
+                report.throughput = Some(self.throughput(peer).await?);
+            }
+            Part::Claims => self.claims(report).await?,
+            Part::Graph => {
+                say(&format!("a graph of {} tasks", sizes.graph_tasks));
+                let (creator, agents) = (&self.creator, &self.agents);
+                let ran = graph::run(creator, agents, sizes.graph_tasks, sizes.in_flight).await?;
+                report.graph = Some(ran);
+            }
+            Part::Waiting => {
+                say(&format!("{} waiting tasks", sizes.waiting_tasks));
+                let Self { stack, creator, .. } = self;
+                let waiting = waiting::run(stack, creator, sizes.waiting_tasks, sizes.rounds);
+                report.waiting = Some(waiting.await?);
+            }
+            Part::Always => {
+                say("again, with a sync before each acknowledgement");
+                let bench = Box::pin(Bench::start(true, sizes)).await?;
+                report.always = Some(bench.throughput(None).await?);
+                bench.stop().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Idle, and at a share of the throughput that was reached.
+    async fn claims(&self, report: &mut Report) -> Result<()> {
+        let Sizes { rounds, steady, backlog_tasks, .. } = self.sizes;
+        if report.throughput.is_none() {
+            report.throughput = Some(self.throughput(None).await?);
+        }
+        say("claims, idle");
+        let (creator, agents) = (&self.creator, &self.agents);
+        report.claims_idle = Some(claims::idle(&self.stack, creator, &agents[0], rounds).await?);
+        let reached =
+            report.throughput.as_ref().map(|reached| reached.lifecycle.median_tasks_per_s);
+        let rate = (reached.unwrap_or_default() * LOAD_SHARE).max(LEAST_RATE_PER_S);
+        say(&format!("claims, with {rate:.0} lifecycles per second"));
+        let loaded = claims::under_load(creator, agents, rate, steady, backlog_tasks);
+        report.claims_under_half_load = Some(loaded.await?);
+        Ok(())
     }
 
     async fn stop(self) -> Result<()> {

@@ -29,6 +29,7 @@ async fn a_quick_run_measures_every_part() {
     let args = Cli::parse_from(["bench", "--quick"]).args;
     let report = serde_json::to_value(Box::pin(measure(args)).await.unwrap()).unwrap();
 
+    assert_eq!(report["failures"], Value::Array(Vec::new()));
     let top = ["benchmark", "date", "durability", "parameters", "sizes", "notes"];
     has(&report, "", &top);
     let machine = ["cpu", "cores", "memory_bytes", "os", "kernel", "architecture", "load_before"];

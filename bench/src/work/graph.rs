@@ -79,7 +79,7 @@ pub(super) async fn run(
 }
 
 fn layers(tasks: usize) -> Result<GraphSpec> {
-    let shape = Shape::new()?;
+    let shape = Shape::in_graph()?;
     let key = |number: usize| Name::parse(&format!("t{number}"));
     let mut graph = GraphSpec::default();
     for number in 0..tasks {

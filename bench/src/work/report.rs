@@ -42,6 +42,8 @@ pub struct Report {
     pub waiting: Option<Waiting>,
     /// Baseline and lifecycles with a sync before each acknowledgement.
     pub always: Option<Throughput>,
+    /// What could not be measured, and why.
+    pub failures: Vec<String>,
     /// What must be known to read the numbers.
     pub notes: Vec<&'static str>,
 }

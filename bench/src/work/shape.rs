@@ -8,6 +8,8 @@ use crate::agents::{CAPABILITY, ROLE};
 
 /// Bytes of a creation's body, of a raw write, and of a peer's job.
 pub(crate) const BODY_BYTES: usize = 512;
+/// Bytes of a task in the graph: ten thousand of them must fit into one message.
+pub(super) const GRAPH_BODY_BYTES: usize = 256;
 /// Bytes of a result.
 pub(crate) const RESULT_BYTES: usize = 64;
 /// The least proficiency that tasks ask for.
@@ -25,11 +27,16 @@ pub(super) struct Shape {
 impl Shape {
     /// Tasks that ask for the capability that every agent of a run has.
     pub(super) fn new() -> Result<Self> {
-        Self::asking(vec![Name::parse(CAPABILITY)?])
+        Self::asking(vec![Name::parse(CAPABILITY)?], BODY_BYTES)
+    }
+
+    /// The same, with bodies for a large graph.
+    pub(super) fn in_graph() -> Result<Self> {
+        Self::asking(vec![Name::parse(CAPABILITY)?], GRAPH_BODY_BYTES)
     }
 
     /// Tasks that ask for `capabilities`.
-    pub(super) fn asking(capabilities: Vec<Name>) -> Result<Self> {
+    pub(super) fn asking(capabilities: Vec<Name>, body_bytes: usize) -> Result<Self> {
         let required = capabilities.into_iter();
         let mut template = TaskSpec {
             title: "benchmark".to_owned(),
@@ -42,7 +49,7 @@ impl Shape {
             ..TaskSpec::default()
         };
         let bare = serde_json::to_vec(&template)?.len();
-        template.payload = Some(Json::text(&"x".repeat(BODY_BYTES.saturating_sub(bare))));
+        template.payload = Some(Json::text(&"x".repeat(body_bytes.saturating_sub(bare))));
         Ok(Self { template })
     }
 

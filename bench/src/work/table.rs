@@ -38,6 +38,9 @@ pub(super) fn text(report: &Report) -> String {
         let _ = write!(text, "\n{}", throughput_text(title, always));
     }
     text.push('\n');
+    for failure in &report.failures {
+        let _ = writeln!(text, "- not measured: {failure}");
+    }
     for note in &report.notes {
         let _ = writeln!(text, "- {note}");
     }

@@ -13,7 +13,7 @@ use troupe_contract::work::{Create, WorkStats};
 use troupe_domain::{Name, TaskStatus};
 
 use super::claims::next;
-use super::shape::{Shape, result};
+use super::shape::{BODY_BYTES, Shape, result};
 use crate::agents::{Agent, ask};
 use crate::latency::{Latency, Recorder};
 use crate::processes::resident_bytes;
@@ -68,7 +68,10 @@ pub(super) async fn run(
     let few = FEW_TASKS.min(tasks / 2);
     let agent = Agent::join(&stack.nats.url(), "agent-waiting", &needs[..MET_BY_AGENT]).await?;
     let shapes: Arc<Vec<Shape>> = Arc::new(
-        needs.iter().map(|need| Shape::asking(vec![need.clone()])).collect::<Result<_>>()?,
+        needs
+            .iter()
+            .map(|need| Shape::asking(vec![need.clone()], BODY_BYTES))
+            .collect::<Result<_>>()?,
     );
     create(creator, &shapes, 0..few).await?;
     let next_with_few = claim(creator, &agent, &shapes, rounds).await?;

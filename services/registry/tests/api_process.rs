@@ -104,10 +104,8 @@ async fn a_service_that_was_down_discounts_its_absence() {
     beat_for(&agents, 5).await;
     assert_eq!(active(&agents[0]).await, 10);
     // What the first had not told when it was killed, the second tells a little later.
-    eventually("every registration to be told", SOON, || async {
-        (stage.events().await.len() >= 10).then_some(())
-    })
-    .await;
+    let all_told = || Box::pin(async { (stage.events().await.len() >= 10).then_some(()) });
+    Box::pin(eventually("every registration to be told", SOON, all_told)).await;
     drop(second);
     let told = stage.events().await;
     assert!(told.len() == 10 && told.iter().all(|e| e.event == AgentRegistered), "{told:?}");
