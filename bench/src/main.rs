@@ -3,6 +3,9 @@
 use clap::Parser;
 use troupe_bench::work::{WorkArgs, run};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 struct Cli {
     #[command(flatten)]

@@ -9,6 +9,7 @@ mod graph;
 mod lifecycle;
 mod options;
 pub mod report;
+mod settling;
 pub(crate) mod shape;
 mod table;
 mod waiting;
@@ -217,7 +218,7 @@ impl Bench {
         let Sizes { connections, in_flight, repetitions, span, .. } = self.sizes;
         let seconds = span.measured.as_secs_f64();
         let (mut raw, mut life) = (Series::default(), Series::default());
-        let mut steps = BTreeMap::new();
+        let (mut steps, mut events_behind_s) = (BTreeMap::new(), Vec::new());
         for repetition in 1..=repetitions {
             say(&format!("throughput, {repetition} of {repetitions}"));
             let loaded = baseline::run(&self.stack, connections, in_flight, span).await?;
@@ -226,6 +227,8 @@ impl Bench {
             let loaded = lifecycle::run(&self.stack, &self.agents, in_flight, span, &timed).await?;
             life.add(loaded.rounds_per_s, seconds, &loaded.used);
             steps = timed.summary();
+            // What follows must not carry them along.
+            events_behind_s.push(settling::events(&self.stack).await?);
             if let Some(peer) = &mut peer {
                 peer.measure().await?;
             }
@@ -235,6 +238,7 @@ impl Bench {
             baseline: raw,
             lifecycle: life,
             steps,
+            events_behind_s,
             peers: peer.map(Bullmq::told).into_iter().collect::<Vec<Peer>>(),
         })
     }

@@ -36,7 +36,11 @@ async fn a_quick_run_measures_every_part() {
     has(&report, "/machine", &machine);
     has(&report, "/versions", &["nats_server", "troupe", "rustc", "profile"]);
     for part in ["/throughput", "/always"] {
-        has(&report, part, &["baseline", "lifecycle", "ratio", "steps", "peers"]);
+        has(
+            &report,
+            part,
+            &["baseline", "lifecycle", "ratio", "steps", "peers", "events_behind_s"],
+        );
         for series in ["baseline", "lifecycle"] {
             has(&report, &format!("{part}/{series}"), &SERIES);
         }

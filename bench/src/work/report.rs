@@ -59,6 +59,9 @@ pub struct Throughput {
     pub ratio: f64,
     /// Each step of the lifecycle under this load, in the last repetition.
     pub steps: BTreeMap<&'static str, Latency>,
+    /// Seconds from the end of the load to the last event that followed from it, in the order of the
+    /// repetitions. Long ones mean that the rate is not sustained.
+    pub events_behind_s: Vec<f64>,
     /// The peers that were asked for.
     pub peers: Vec<Peer>,
 }

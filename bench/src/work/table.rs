@@ -81,7 +81,9 @@ fn throughput_text(title: &str, throughput: &Throughput) -> String {
     for peer in &throughput.peers {
         add(format!("{}: {} in flight", peer.versions, peer.in_flight), &peer.jobs);
     }
-    format!("{rows}\n")
+    let behind: Vec<_> =
+        throughput.events_behind_s.iter().map(|seconds| format!("{seconds:.1}")).collect();
+    format!("{rows}\nEvents were published until {} s after the load\n", behind.join(", "))
 }
 
 fn latencies(report: &Report) -> String {
