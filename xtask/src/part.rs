@@ -37,5 +37,6 @@ pub(crate) const TYPOS: Part = Part {
 };
 
 const fn typos(os: &'static str, arch: &'static str, sha256: &'static str) -> Wheel {
-    Wheel { platform: Some(Platform { os, arch }), sha256, member: MEMBER }
+    let platform = Some(Platform { os, arch });
+    Wheel { platform, tag: None, sha256, member: MEMBER, content: None }
 }

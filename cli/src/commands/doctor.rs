@@ -15,7 +15,7 @@ use troupe_client::{CallOptions, Troupe};
 use troupe_contract::Service;
 use troupe_contract::registry::{Heartbeat, HeartbeatRequest};
 use troupe_domain::{Code, Timestamp};
-use troupe_parts::{PARTS, Progress};
+use troupe_parts::{Installed, PARTS, Progress};
 
 use crate::args::Global;
 use crate::exit::FAULT;
@@ -130,7 +130,7 @@ fn suitable(info: &Info) -> Result<String, (String, String)> {
         if info.jetstream { "on" } else { "off" },
         info.max_payload
     );
-    let minimum = troupe_parts::NATS_SERVER.installed.as_ref().map(|known| known.minimum);
+    let minimum = troupe_parts::NATS_SERVER.installed.as_ref().map(Installed::minimum);
     let version = troupe_parts::Version::read(&info.version);
     if version < minimum {
         let wanted = minimum.map_or_else(String::new, |version| version.to_string());

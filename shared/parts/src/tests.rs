@@ -13,8 +13,8 @@ use tempfile::TempDir;
 use zip::{ZipWriter, write::SimpleFileOptions};
 
 use crate::{
-    Installed, Lookup, NATS_SERVER, PARTS, Part, PartError, Progress, VALKEY_SERVER, Version,
-    Wheel, cache::sha256, lookup::cache_folder_from,
+    Installed, Library, Lookup, NATS_SERVER, PARTS, Part, PartError, Program, Progress, Tag,
+    VALKEY_SERVER, Version, Wheel, cache::sha256, lookup::cache_folder_from,
 };
 
 const MEMBER: &str = "fake.data/scripts/fake-server";
@@ -64,6 +64,12 @@ impl World {
         fs::read_to_string(self.path("calls")).map_or(0, |calls| calls.lines().count())
     }
 
+    fn pin(&mut self, change: impl FnOnce(&mut Wheel)) {
+        let mut wheel = Wheel { ..self.part.wheels[0] };
+        change(&mut wheel);
+        self.part.wheels = vec![wheel].leak();
+    }
+
     fn install(&self, command: &str, prints: &str) -> PathBuf {
         let path = self.path("path").join(command);
         write_program(&path, &script(prints));
@@ -73,7 +79,7 @@ impl World {
 
 fn part(sha256: String) -> Part {
     let sha256: &'static str = sha256.leak();
-    let wheels = vec![Wheel { platform: None, sha256, member: MEMBER }];
+    let wheels = vec![Wheel { platform: None, tag: None, sha256, member: MEMBER, content: None }];
     Part {
         name: "fake-server",
         version: "1.5.0",
@@ -81,12 +87,12 @@ fn part(sha256: String) -> Part {
         file: "fake-server",
         package: "fake-server-bin",
         wheels: wheels.leak(),
-        installed: Some(Installed {
+        installed: Some(Installed::Program(Program {
             commands: &["fake-server", "other-server"],
             arguments: &["--version"],
             before_version: "server: v",
             minimum: Version { major: 1, minor: 4 },
-        }),
+        })),
     }
 }
 
@@ -180,6 +186,65 @@ fn a_wheel_with_another_hash_is_refused() {
 }
 
 #[test]
+fn a_pinned_wheel_with_another_file_in_it_is_refused() {
+    let mut world = World::new();
+    let pinned = sha256(script("fake-server: v1.5.0").as_bytes()).expect("a hash").leak();
+    world.pin(|wheel| wheel.content = Some(pinned));
+    assert_eq!(world.resolve().expect("what is pinned"), world.cached());
+
+    fs::remove_file(world.cached()).expect("removed");
+    world.pin(|wheel| wheel.content = Some("0123"));
+    let error = world.resolve().expect_err("refused");
+    assert!(matches!(error, PartError::ContentMismatch { .. }), "{error}");
+    assert!(error.to_string().contains("TROUPE_FAKE_SERVER"), "{error}");
+    assert!(!world.cached().exists());
+}
+
+#[test]
+fn pip_is_told_which_wheel_to_bring() {
+    let mut world = World::new();
+    let script = fs::read_to_string(world.path("python3")).expect("readable");
+    let told = format!("#!/bin/sh\necho \"$@\" > {}\n", world.path("told").display());
+    write_program(&world.path("python3"), &script.replace("#!/bin/sh\n", &told));
+    let tag = Tag { python: "3.11", abi: "cp311", platform: "manylinux_2_28_x86_64" };
+    world.pin(|wheel| wheel.tag = Some(tag));
+    world.resolve().expect("fetched");
+    let told = fs::read_to_string(world.path("told")).expect("pip's arguments");
+    for option in ["--python-version=3.11", "--abi=cp311", "--platform=manylinux_2_28_x86_64"] {
+        assert!(told.contains(option), "{option} is missing in {told}");
+    }
+}
+
+#[test]
+fn an_installed_library_is_known_by_the_name_of_the_file_behind_its_link() {
+    let mut world = World::new();
+    let folder: &'static str = world.path("path").display().to_string().leak();
+    world.part.installed = Some(Installed::Library(Library {
+        folders: vec!["/nowhere", folder].leak(),
+        links: &["libfake.so"],
+        before_version: &["libfake.so."],
+        minimum: Version { major: 1, minor: 24 },
+    }));
+    let link = world.path("path").join("libfake.so");
+    let install = |name: &str| {
+        let _ = fs::remove_file(&link);
+        fs::write(world.path("path").join(name), "a library").expect("written");
+        std::os::unix::fs::symlink(name, &link).expect("linked");
+    };
+
+    install("libfake.so.1.21.0");
+    assert_eq!(world.resolve().expect("too old, so fetched"), world.cached());
+    fs::remove_file(world.cached()).expect("removed");
+    install("libfake.so.1.24.1");
+    assert_eq!(world.resolve().expect("found"), link);
+
+    let unnamed = world.path("path").join("any-name");
+    fs::write(&unnamed, "a library").expect("written");
+    let lookup = world.lookup().with_explicit(&unnamed, "TROUPE_FAKE_SERVER");
+    assert_eq!(lookup.resolve(&world.part, Progress::Silent).expect("named"), unnamed);
+}
+
+#[test]
 fn a_failed_fetch_says_what_was_tried_and_what_helps() {
     let world = World::new();
     world.install("fake-server", "fake-server: v1.3.9");
@@ -241,7 +306,7 @@ fn versions_as_the_real_programs_print_them() {
         (&VALKEY_SERVER, "Valkey server v=9.1.2 sha=13710afe:0 malloc=libc bits=64", (9, 1)),
         (&VALKEY_SERVER, "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc", (7, 0)),
     ] {
-        let installed = part.installed.as_ref().expect("a program");
+        let Some(Installed::Program(installed)) = &part.installed else { panic!("a program") };
         let (_, rest) = printed.split_once(installed.before_version).expect("the words before");
         let (major, minor) = expected;
         assert_eq!(Version::read(rest), Some(Version { major, minor }), "{printed}");
@@ -255,8 +320,10 @@ fn every_part_is_well_formed() {
         assert!(!part.wheels.is_empty(), "{part}");
         for wheel in part.wheels {
             let hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
-            assert!(wheel.sha256.len() == 64 && wheel.sha256.chars().all(hex), "{part}");
-            assert!(wheel.member.ends_with(part.file), "{part}");
+            for hash in [Some(wheel.sha256), wheel.content].into_iter().flatten() {
+                assert!(hash.len() == 64 && hash.chars().all(hex), "{part}");
+            }
+            assert!(wheel.member.contains(part.file), "{part}");
             let same = part.wheels.iter().filter(|other| other.platform == wheel.platform);
             assert_eq!(same.count(), 1, "{part} has two wheels for {:?}", wheel.platform);
         }
