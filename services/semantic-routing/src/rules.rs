@@ -5,7 +5,7 @@ pub mod breaker;
 pub mod cache_index;
 pub mod filter;
 pub mod performance;
-pub mod recency;
+pub mod recent;
 pub mod resolve;
 pub mod routes;
 pub mod score;
