@@ -46,3 +46,25 @@ pub const MAX_MESSAGE_BYTES: usize = 8 * 1024 * 1024;
 pub const MIN_LEASE_MS: u64 = 250;
 /// Longest lease.
 pub const MAX_LEASE_MS: u64 = 24 * 60 * 60 * 1000;
+/// Bytes in the body of a message.
+pub const MAX_BODY_BYTES: usize = 256 * 1024;
+/// Shortest time for which a message counts, or a request waits.
+pub const MIN_EXPIRY_MS: u64 = 100;
+/// Longest time for which a message counts, or a request waits.
+pub const MAX_EXPIRY_MS: u64 = 7 * 24 * 60 * 60 * 1000;
+/// Times that a message may be handed on.
+pub const MAX_HOPS: u32 = 10;
+/// Names in a topic or a pattern of topics.
+pub const MAX_TOPIC_TOKENS: usize = 8;
+/// Messages that one poll of a mailbox may get, or one acknowledgement may name.
+pub const MAX_INBOX_MESSAGES: usize = 256;
+/// Names in a vector clock.
+pub const MAX_CLOCK_ENTRIES: usize = 256;
+/// Largest count in a vector clock: the largest whole number that every JSON reader keeps.
+pub const MAX_CLOCK_COUNT: u64 = (1 << 53) - 1;
+/// Turns of one participant that a session may be short of before a later one is refused.
+pub const MAX_TURNS_AHEAD: u64 = 256;
+/// Shortest time after which a silent session ends by itself.
+pub const MIN_SESSION_IDLE_MS: u64 = 1_000;
+/// Longest time after which a silent session ends by itself.
+pub const MAX_SESSION_IDLE_MS: u64 = 7 * 24 * 60 * 60 * 1000;

@@ -48,6 +48,17 @@ limits! {
     MAX_MESSAGE_BYTES: "Bytes of one message on the bus; the server's `max_payload` is the same.",
     MIN_LEASE_MS: "Shortest lease.",
     MAX_LEASE_MS: "Longest lease.",
+    MAX_BODY_BYTES: "Bytes in the body of a message.",
+    MIN_EXPIRY_MS: "Shortest time for which a message counts, or a request waits.",
+    MAX_EXPIRY_MS: "Longest time for which a message counts, or a request waits.",
+    MAX_HOPS: "Times that a message may be handed on.",
+    MAX_TOPIC_TOKENS: "Names in a topic or a pattern of topics.",
+    MAX_INBOX_MESSAGES: "Messages that one poll of a mailbox may get, or one acknowledgement may name.",
+    MAX_CLOCK_ENTRIES: "Names in a vector clock.",
+    MAX_CLOCK_COUNT: "Largest count in a vector clock: the largest whole number that every JSON reader keeps.",
+    MAX_TURNS_AHEAD: "Turns of one participant that a session may be short of before a later one is refused.",
+    MIN_SESSION_IDLE_MS: "Shortest time after which a silent session ends by itself.",
+    MAX_SESSION_IDLE_MS: "Longest time after which a silent session ends by itself.",
 }
 
 #[cfg(test)]
