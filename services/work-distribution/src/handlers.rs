@@ -16,12 +16,11 @@ use troupe_bus::{Bus, Call};
 use troupe_contract::work;
 use troupe_domain::limits::MAX_PAGE_ROWS;
 use troupe_domain::{Fault, TaskId};
+use troupe_shard::place::shard_of;
 
 use crate::replica::fleet::Fleet;
-use crate::replica::router::Router;
 use crate::replica::waiters::Waiters;
-use crate::rules::place::shard_of;
-use crate::shard::{ShardReply, ShardRequest};
+use crate::shard::{Router, ShardReply, ShardRequest};
 
 /// What every handler needs.
 pub struct Work {

@@ -1,10 +1,6 @@
-//! One replica of the service: which shards it owns, how requests find their shard, who waits.
+//! One replica of the service, beside its shards: what it knows of agents, who waits, who is asked.
 
 pub mod archive;
 pub mod fleet;
-pub mod keeper;
 pub mod leases;
-pub mod letters;
-pub mod presence;
-pub mod router;
 pub mod waiters;

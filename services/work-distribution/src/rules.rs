@@ -4,7 +4,6 @@ pub mod commands;
 pub mod creation;
 pub mod memory;
 pub mod notice;
-pub mod place;
 pub mod queue;
 pub mod reads;
 pub mod recommend;

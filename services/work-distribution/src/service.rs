@@ -11,18 +11,16 @@ use troupe_bus::{Bus, Settings};
 use troupe_contract::{Service, stream, subject};
 use troupe_domain::Name;
 use troupe_runtime::ServiceContext;
+use troupe_shard::{OnReady, Presence, Setup, Shards, SnapshotPolicy};
 
 use crate::config::Config;
 use crate::handlers::{self, Work};
 use crate::replica::fleet::Fleet;
-use crate::replica::keeper::Keeper;
-use crate::replica::presence::Presence;
-use crate::replica::router::Router;
+use crate::replica::leases;
 use crate::replica::waiters::Waiters;
 use crate::rules::queue::Need;
-use crate::shard::read_lease::ReadLease;
-use crate::shard::snapshot::SnapshotPolicy;
-use crate::shard::{OnReady, ShardPorts};
+use crate::rules::state::ShardState;
+use crate::shard::Router;
 use crate::{NAME, VERSION};
 
 /// Runs the service until it is told to stop.
@@ -57,7 +55,7 @@ fn observer(context: &ServiceContext) -> Observer {
 
 fn observe_shards(context: &ServiceContext, replica: &Replica) {
     let router = replica.work.router.clone();
-    let sum = move |count: fn(&crate::rules::state::ShardState) -> usize| {
+    let sum = move |count: fn(&ShardState) -> usize| {
         let router = router.clone();
         move || router.local().iter().map(|shard| shard.look(count)).sum::<usize>() as f64
     };
@@ -67,13 +65,13 @@ fn observe_shards(context: &ServiceContext, replica: &Replica) {
         "troupe_work_open_tasks",
         "Tasks of this replica's shards that are not terminal.",
         &none,
-        sum(crate::rules::state::ShardState::open_tasks),
+        sum(ShardState::open_tasks),
     );
     metrics.observed_gauge(
         "troupe_work_queued_tasks",
         "Tasks of this replica's shards that can be claimed now.",
         &none,
-        sum(crate::rules::state::ShardState::queued),
+        sum(ShardState::queued),
     );
     let router = replica.work.router.clone();
     metrics.observed_gauge(
@@ -95,11 +93,9 @@ fn observe_shards(context: &ServiceContext, replica: &Replica) {
 #[derive(Debug)]
 pub struct Replica {
     work: Arc<Work>,
-    presence: Arc<Presence>,
+    shards: Shards<ShardState>,
     serving: Serving,
-    keepers: Vec<JoinHandle<()>>,
     background: Vec<JoinHandle<()>>,
-    stop: watch::Sender<bool>,
     stop_polls: watch::Sender<bool>,
 }
 
@@ -112,36 +108,25 @@ impl Replica {
         observer: Option<Observer>,
     ) -> anyhow::Result<Self> {
         let world: Arc<dyn World> = Arc::new(System);
-        let read_lease = ReadLease::default();
-        let presence = Arc::new(Presence::new(world.ulid().to_string(), read_lease.clone()));
+        let presence = Arc::new(Presence::new(Service::Work, world.ulid().to_string()));
         let events = bus.events(Service::Work, config.stream_replicas).await?;
-        let router = Arc::new(Router::new(bus.clone(), config.shards));
         let waiters = Arc::new(Waiters::default());
         let fleet = Arc::new(Fleet::new(bus.clone()));
-        let on_ready = on_ready(bus, &waiters, &presence);
-        let stop = watch::channel(false).0;
         let stop_polls = watch::channel(false).0;
-        let mut keepers = Vec::new();
-        for shard in 0..config.shards {
-            let log = bus
-                .open_stream(&stream::work_log(shard, config.shards), config.stream_replicas)
-                .await?;
-            let keeper = Keeper {
-                bus: bus.clone(),
-                presence: presence.clone(),
-                router: router.clone(),
-                settings: config.settings(shard),
-                ports: ShardPorts {
-                    log: Arc::new(log),
-                    events: Arc::new(events.clone()),
-                    world: world.clone(),
-                    read_lease: read_lease.clone(),
-                    on_ready: on_ready.clone(),
-                },
-                snapshots: SnapshotPolicy { after_log_bytes: config.snapshot_after_log_bytes },
-            };
-            keepers.push(tokio::spawn(keeper.run(stop.subscribe())));
-        }
+        let layout = config.clone();
+        let setup = Setup {
+            shards: config.shards,
+            stream_replicas: config.stream_replicas,
+            max_log_bytes: stream::WORK_LOG_BYTES,
+            snapshots: SnapshotPolicy { after_log_bytes: config.snapshot_after_log_bytes },
+            settings: Box::new(move |shard| layout.settings(shard)),
+            events: Arc::new(events.clone()),
+            world: world.clone(),
+            on_ready: on_ready(bus, &waiters, &presence),
+            ask: leases::asker(bus),
+        };
+        let shards = Shards::start(bus, &presence, setup).await?;
+        let router = shards.router().clone();
         let work = Arc::new(Work {
             bus: bus.clone(),
             router: router.clone(),
@@ -152,29 +137,19 @@ impl Replica {
             default_lease_ms: config.default_lease_ms,
             draining: stop_polls.subscribe(),
         });
-        let background = background(bus, &presence, &fleet, &router, &waiters);
+        let background = background(bus, &fleet, &router, &waiters);
         let mut server = Server::new(bus, Service::Work, VERSION);
         if let Some(observer) = observer {
             server = server.observed_by(observer);
         }
         handlers::serve(&mut server, &work).await?;
         let serving = server.start().await.context("cannot serve")?;
-        Ok(Self { work, presence, serving, keepers, background, stop, stop_polls })
+        Ok(Self { work, shards, serving, background, stop_polls })
     }
 
     /// Waits until every shard that this replica should own is taken over.
     pub async fn ready(&self) {
-        let mut members = self.presence.members();
-        let all_here = |members: &crate::replica::presence::Members| {
-            let me = &self.presence.replica;
-            members.owned.contains_key(me)
-                && (0..self.work.router.shards())
-                    .all(|s| members.owner_of(s) != Some(me) || self.work.router.find(s).is_some())
-        };
-        while !all_here(&members.borrow().clone()) {
-            let _ =
-                tokio::time::timeout(std::time::Duration::from_millis(20), members.changed()).await;
-        }
+        self.shards.ready().await;
     }
 
     /// Long polls that wait for a task at this replica.
@@ -184,24 +159,20 @@ impl Replica {
 
     /// Takes no new requests, hands the shards over, and ends.
     pub async fn drain(self) {
-        self.presence.leave();
+        self.shards.leave();
         self.stop_polls.send_replace(true);
         self.serving.drain().await;
-        self.stop.send_replace(true);
-        for keeper in self.keepers {
-            let _ = keeper.await;
-        }
+        self.shards.drain().await;
         self.background.iter().for_each(JoinHandle::abort);
     }
 }
 
 /// What became claimable wakes a waiter here, or else is told to the other replicas.
-fn on_ready(bus: &Bus, waiters: &Arc<Waiters>, presence: &Arc<Presence>) -> OnReady {
-    let (bus, waiters, members) = (bus.clone(), waiters.clone(), presence.members());
+fn on_ready(bus: &Bus, waiters: &Arc<Waiters>, presence: &Arc<Presence>) -> OnReady<ShardState> {
+    let (bus, waiters, presence) = (bus.clone(), waiters.clone(), presence.clone());
     Arc::new(move |needs| {
-        let alone = members.borrow().owned.len() < 2;
         let unwanted: Vec<&Need> = needs.iter().filter(|need| !waiters.offer(need)).collect();
-        if alone || unwanted.is_empty() {
+        if unwanted.is_empty() || presence.is_alone() {
             return;
         }
         let body = serde_json::to_vec(&unwanted[..unwanted.len().min(64)]).unwrap_or_default();
@@ -212,20 +183,13 @@ fn on_ready(bus: &Bus, waiters: &Arc<Waiters>, presence: &Arc<Presence>) -> OnRe
 
 fn background(
     bus: &Bus,
-    presence: &Arc<Presence>,
     fleet: &Arc<Fleet>,
     router: &Arc<Router>,
     waiters: &Arc<Waiters>,
 ) -> Vec<JoinHandle<()>> {
-    let (speaks, speaker) = (bus.clone(), presence.clone());
     let (hears, registry) = (fleet.clone(), router.clone());
     let (hints, lines) = (bus.clone(), waiters.clone());
     vec![
-        tokio::spawn(async move {
-            if let Err(why) = speaker.run(&speaks).await {
-                tracing::error!(%why, "presence ended");
-            }
-        }),
         tokio::spawn(async move {
             if let Err(why) = hears.run(registry).await {
                 tracing::error!(%why, "agents' events are not heard");

@@ -1,18 +1,14 @@
-//! One shard at work: its state in memory, its log in JetStream, one writer.
-//!
-//! [`owner`] carries out requests and groups what they write into batches; [`recovery`] rebuilds the
-//! state from the log and fences the former owner; [`snapshot`] keeps the log short; [`publisher`]
-//! derives the events.
+//! The shards of this service: [`ShardState`] as the machine of `troupe-shard`, with what it is asked.
 
-pub mod batch;
 pub mod execute;
-pub mod owner;
-pub mod publisher;
-pub mod read_lease;
-pub mod recovery;
+pub mod machine;
 pub mod request;
-pub mod snapshot;
 
-pub use owner::{OnReady, Shard, ShardPorts};
-pub use read_lease::ReadLease;
 pub use request::{ShardReply, ShardRequest};
+
+use crate::rules::state::ShardState;
+
+/// A shard that this process owns.
+pub type Shard = troupe_shard::Shard<ShardState>;
+/// Where the shards are.
+pub type Router = troupe_shard::Router<ShardState>;

@@ -47,7 +47,7 @@ impl Bus {
 fn config(spec: &StreamSpec, replicas: usize) -> Config {
     Config {
         name: spec.name.clone(),
-        description: Some(spec.description.to_owned()),
+        description: Some(spec.description.clone()),
         subjects: spec.subjects.clone(),
         retention: RetentionPolicy::Limits,
         storage: StorageType::File,

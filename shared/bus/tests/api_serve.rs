@@ -12,6 +12,10 @@ use troupe_testkit::{NatsServer, eventually};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
+fn work_log(shards: u16) -> stream::StreamSpec {
+    stream::shard_log(Service::Work, 0, shards, stream::WORK_LOG_BYTES)
+}
+
 async fn bus(nats: &NatsServer, name: &str) -> Bus {
     let settings = Settings { url: nats.url(), ..Settings::default() };
     Bus::connect(&settings, Name::parse(name).unwrap()).await.unwrap()
@@ -124,12 +128,12 @@ async fn a_drained_server_answers_what_it_took_and_takes_no_more() {
 async fn a_log_takes_one_writer_at_a_time_and_reads_back_in_order() {
     let nats = NatsServer::start().await.unwrap();
     let bus = bus(&nats, "server").await;
-    let log = bus.open_stream(&stream::work_log(0, 1), 1).await.unwrap();
-    let subject = subject::work_log(0);
+    let log = bus.open_stream(&work_log(1), 1).await.unwrap();
+    let subject = subject::shard_log(Service::Work, 0);
     assert!(log.last(&subject).await.unwrap().is_none());
     let first = log.append(&subject, "a".into(), 0).await.unwrap();
     assert_eq!(log.append(&subject, "b".into(), 0).await.unwrap_err(), AppendError::Conflict);
-    log.put(&subject::work_manifest(0), "m".into()).await.unwrap();
+    log.put(&subject::shard_manifest(Service::Work, 0), "m".into()).await.unwrap();
     let second = log.append(&subject, "c".into(), first).await.unwrap();
     let mut read = Vec::new();
     log.read(&subject, 0, &mut |entry| read.push((entry.sequence, entry.body.clone())))
@@ -151,8 +155,8 @@ async fn a_log_takes_one_writer_at_a_time_and_reads_back_in_order() {
 async fn a_stream_of_another_layout_is_refused() {
     let nats = NatsServer::start().await.unwrap();
     let bus = bus(&nats, "server").await;
-    bus.open_stream(&stream::work_log(0, 4), 1).await.unwrap();
-    let why = bus.open_stream(&stream::work_log(0, 8), 1).await.unwrap_err().to_string();
+    bus.open_stream(&work_log(4), 1).await.unwrap();
+    let why = bus.open_stream(&work_log(8), 1).await.unwrap_err().to_string();
     assert!(why.contains("troupe.shards is 4"), "{why}");
 }
 

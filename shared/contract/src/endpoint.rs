@@ -24,6 +24,14 @@ impl Service {
         }
     }
 
+    /// The name in a sentence.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Registry => "the registry",
+            Self::Work => "work distribution",
+        }
+    }
+
     /// The name in telemetry and in `$SRV.INFO`.
     pub const fn full_name(self) -> &'static str {
         match self {

@@ -1,5 +1,6 @@
 //! Every stream of Troupe, declared once.
 
+use crate::Service;
 use crate::subject::PREFIX;
 
 /// What a stream does when it is full.
@@ -17,7 +18,7 @@ pub struct StreamSpec {
     /// The stream's name.
     pub name: String,
     /// One sentence.
-    pub description: &'static str,
+    pub description: String,
     /// What it stores.
     pub subjects: Vec<String>,
     /// Messages kept per subject; 0 is no bound.
@@ -37,15 +38,19 @@ pub struct StreamSpec {
 /// The server reserves what a stream may hold, so that the sum must fit a small machine.
 const MIB: i64 = 1024 * 1024;
 
-/// The log of one shard of work distribution: records, snapshots and their manifest. Waiting work
-/// lives here, so nothing ages out: the owner purges what a snapshot covers.
-pub fn work_log(shard: u16, shards: u16) -> StreamSpec {
+/// Bytes of the log of one shard of work distribution.
+pub const WORK_LOG_BYTES: i64 = 1024 * MIB;
+
+/// The log of one shard of a service: records, snapshots and their manifest. It is the truth, so that
+/// nothing ages out: the owner purges what a snapshot covers.
+pub fn shard_log(service: Service, shard: u16, shards: u16, max_bytes: i64) -> StreamSpec {
+    let token = service.token();
     StreamSpec {
-        name: format!("TROUPE_WORK_{shard}"),
-        description: "The log of one shard of work distribution.",
-        subjects: vec![format!("{PREFIX}.log.work.{shard}.>")],
+        name: format!("TROUPE_{}_{shard}", token.to_uppercase()),
+        description: format!("The log of one shard of {}.", service.title()),
+        subjects: vec![format!("{PREFIX}.log.{token}.{shard}.>")],
         max_messages_per_subject: 0,
-        max_bytes: 1024 * MIB,
+        max_bytes,
         max_age_s: 0,
         when_full: WhenFull::Refuse,
         duplicate_window_s: 120,
@@ -57,7 +62,7 @@ pub fn work_log(shard: u16, shards: u16) -> StreamSpec {
 pub fn agents() -> StreamSpec {
     StreamSpec {
         name: "TROUPE_AGENTS".to_owned(),
-        description: "The newest state of every agent, one subject each.",
+        description: "The newest state of every agent, one subject each.".to_owned(),
         subjects: vec![format!("{PREFIX}.state.agent.*")],
         max_messages_per_subject: 1,
         max_bytes: 256 * MIB,
@@ -72,7 +77,7 @@ pub fn agents() -> StreamSpec {
 pub fn events() -> StreamSpec {
     StreamSpec {
         name: "TROUPE_EVENTS".to_owned(),
-        description: "What happened, as CloudEvents.",
+        description: "What happened, as CloudEvents.".to_owned(),
         subjects: vec![format!("{PREFIX}.event.>")],
         max_messages_per_subject: 0,
         max_bytes: 2048 * MIB,
@@ -87,7 +92,7 @@ pub fn events() -> StreamSpec {
 pub fn mailboxes() -> StreamSpec {
     StreamSpec {
         name: "TROUPE_MAILBOXES".to_owned(),
-        description: "Messages that wait for their recipient.",
+        description: "Messages that wait for their recipient.".to_owned(),
         subjects: vec![format!("{PREFIX}.agent.*.inbox.*")],
         max_messages_per_subject: 0,
         max_bytes: 512 * MIB,
@@ -101,6 +106,28 @@ pub fn mailboxes() -> StreamSpec {
 /// Every stream, where work distribution has `shards` shards.
 pub fn all(shards: u16) -> Vec<StreamSpec> {
     let mut specs = vec![agents(), events(), mailboxes()];
-    specs.extend((0..shards).map(|shard| work_log(shard, shards)));
+    specs.extend((0..shards).map(|shard| shard_log(Service::Work, shard, shards, WORK_LOG_BYTES)));
     specs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::subject;
+
+    #[test]
+    fn a_shards_stream_and_subjects_follow_from_its_service() {
+        let spec = shard_log(Service::Work, 3, 4, WORK_LOG_BYTES);
+        assert_eq!((spec.name.as_str(), spec.max_bytes), ("TROUPE_WORK_3", 1 << 30));
+        assert_eq!(spec.subjects, ["troupe.v1.log.work.3.>"]);
+        let stored = [
+            subject::shard_log(Service::Work, 3),
+            subject::shard_manifest(Service::Work, 3),
+            subject::shard_snapshot(Service::Work, 3, 70, 1),
+        ];
+        let named = ["record", "manifest", "snapshot.70.1"]
+            .map(|rest| format!("troupe.v1.log.work.3.{rest}"));
+        assert_eq!(stored, named);
+        assert_eq!(subject::shard_owner(Service::Work, 3), "troupe.v1.internal.work.shard.3");
+    }
 }

@@ -35,19 +35,19 @@ pub fn events_of(entity: &str, id: Option<&Name>) -> String {
     format!("{PREFIX}.event.{entity}.{}.*", id.map_or("*", Name::as_str))
 }
 
-/// `troupe.v1.log.work.<shard>.record`: the log of one shard of work distribution.
-pub fn work_log(shard: u16) -> String {
-    format!("{PREFIX}.log.work.{shard}.record")
+/// `troupe.v1.log.<service>.<shard>.record`: the log of one shard of a service.
+pub fn shard_log(service: Service, shard: u16) -> String {
+    format!("{PREFIX}.log.{}.{shard}.record", service.token())
 }
 
-/// `troupe.v1.log.work.<shard>.snapshot.<through>.<chunk>`: one piece of a snapshot.
-pub fn work_snapshot_chunk(shard: u16, through: u64, chunk: usize) -> String {
-    format!("{PREFIX}.log.work.{shard}.snapshot.{through}.{chunk}")
+/// `troupe.v1.log.<service>.<shard>.snapshot.<through>.<chunk>`: one piece of a snapshot.
+pub fn shard_snapshot(service: Service, shard: u16, through: u64, chunk: usize) -> String {
+    format!("{PREFIX}.log.{}.{shard}.snapshot.{through}.{chunk}", service.token())
 }
 
-/// `troupe.v1.log.work.<shard>.manifest`: where the newest snapshots are.
-pub fn work_manifest(shard: u16) -> String {
-    format!("{PREFIX}.log.work.{shard}.manifest")
+/// `troupe.v1.log.<service>.<shard>.manifest`: where the newest snapshots are.
+pub fn shard_manifest(service: Service, shard: u16) -> String {
+    format!("{PREFIX}.log.{}.{shard}.manifest", service.token())
 }
 
 /// `troupe.v1.state.agent.<id>`: the newest state of one agent.
@@ -60,9 +60,9 @@ pub fn mailbox(recipient: &Name) -> String {
     format!("{PREFIX}.agent.{recipient}.inbox.*")
 }
 
-/// `troupe.v1.internal.work.shard.<shard>`: where the owner of a shard answers its peers.
-pub fn work_shard(shard: u16) -> String {
-    format!("{PREFIX}.internal.work.shard.{shard}")
+/// `troupe.v1.internal.<service>.shard.<shard>`: where the owner of a shard answers its peers.
+pub fn shard_owner(service: Service, shard: u16) -> String {
+    format!("{PREFIX}.internal.{}.shard.{shard}", service.token())
 }
 
 /// `troupe.v1.internal.<service>.presence`: which replicas are there.

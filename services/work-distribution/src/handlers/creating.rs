@@ -12,10 +12,11 @@ use troupe_domain::graph;
 use troupe_domain::task::spec::{Birth, DependencySpec, TaskSpec, check_idempotency_key};
 use troupe_domain::task::{Dependency, Outcome};
 use troupe_domain::{Json, Name, Task, TaskId, TaskStatus};
+use troupe_shard::batch::MAX_BATCH_BYTES;
+use troupe_shard::place::{digest, mint, shard_of};
 
 use super::{Work, deadline};
 use crate::replica::archive;
-use crate::rules::place::{digest, mint, shard_of};
 use crate::rules::record::{CreatedUnder, CreationKey, Watcher};
 use crate::shard::{ShardReply, ShardRequest};
 
@@ -153,7 +154,7 @@ fn another_kind() -> Fault {
 
 /// A graph is stored in one message, all or nothing: it must fit.
 fn check_size(tasks: &[Task]) -> Result<(), Fault> {
-    let max = crate::shard::batch::MAX_BATCH_BYTES - 64 * 1024;
+    let max = MAX_BATCH_BYTES - 64 * 1024;
     let size = serde_json::to_vec(tasks).map_or(usize::MAX, |encoded| encoded.len());
     if size > max {
         return Err(Fault::exhausted("MAX_BATCH_BYTES", max)

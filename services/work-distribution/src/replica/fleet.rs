@@ -15,7 +15,7 @@ use troupe_domain::task::rules::Profile;
 use troupe_domain::{Agent, AgentId, Code, Fault};
 
 use super::leases;
-use super::router::Router;
+use crate::shard::Router;
 
 /// Agents that are remembered; beyond it all are forgotten and asked for anew.
 const MAX_KNOWN_AGENTS: usize = 100_000;

@@ -8,18 +8,21 @@ use troupe_bus::{Bus, CallOptions};
 use troupe_contract::registry::{AgentLiveness, Life, Liveness, LivenessRequest};
 use troupe_domain::limits::MAX_PAGE_ROWS;
 use troupe_domain::{AgentId, TaskId};
+use troupe_shard::Ask;
 
 use crate::rules::commands::{DueLease, HolderLife};
+use crate::rules::state::ShardState;
 use crate::shard::Shard;
 
 /// How long the registry may take; it is asked again if it does not answer.
 const ASK_WITHIN: Duration = Duration::from_secs(1);
 
-/// Gives what a shard's timers hand their leases to.
-pub fn asker(bus: Bus, shard: Arc<Shard>) -> impl FnMut(Vec<DueLease>) + Send {
-    move |leases| {
+/// Gives what the timers of shards hand their leases to.
+pub fn asker(bus: &Bus) -> Ask<ShardState> {
+    let bus = bus.clone();
+    Arc::new(move |shard, leases| {
         tokio::spawn(judge(bus.clone(), shard.clone(), leases));
-    }
+    })
 }
 
 /// Asks the registry about the holders, and judges the leases by what it says.
@@ -38,7 +41,8 @@ pub async fn judge(bus: Bus, shard: Arc<Shard>, leases: Vec<DueLease>) {
         }
     }
     for lease in &leases {
-        shard.judge(lease, life_of(known.get(&lease.holder), &lease.task_id));
+        let life = life_of(known.get(&lease.holder), &lease.task_id);
+        shard.act(|state, now| state.judge_lease(lease, life, now));
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use troupe_domain::fault::{Code, Fault};
 use troupe_domain::task::change::Change;
 use troupe_domain::{Task, TaskId, TaskStatus, Timestamp};
+use troupe_shard::place::shard_of;
 
-use super::place::shard_of;
 use super::record::{CreatedUnder, CreationKey, Record, Watcher};
 use super::state::{ShardState, weight};
 

@@ -1,23 +1,11 @@
-//! Notices: events as they are derived from what happened, before they have a sequence.
+//! Notices: the events of tasks, as they are derived from what happened.
 
-use bytes::Bytes;
-use troupe_bus::port::OutgoingEvent;
-use troupe_contract::event::{self, TaskEvent, TaskEventKind};
-use troupe_contract::subject;
+use troupe_contract::event::{self, TaskEventKind};
 use troupe_domain::task::change::Change;
-use troupe_domain::{AgentId, Task, TaskId, Timestamp, TraceContext};
+use troupe_domain::{AgentId, Task, TaskId, Timestamp};
+use troupe_shard::Notice;
 
 use super::record::Record;
-
-/// An event without its id: the id is the place in the log of what caused it.
-#[derive(Debug, Clone)]
-pub struct Notice {
-    kind: TaskEventKind,
-    id: TaskId,
-    at: Timestamp,
-    trace: Option<TraceContext>,
-    body: Bytes,
-}
 
 /// The event of a change, if it has one.
 pub fn kind_of(change: &Change) -> Option<TaskEventKind> {
@@ -66,7 +54,7 @@ fn reason_of(change: &Change) -> Option<String> {
     }
 }
 
-/// The same data as [`TaskEvent`], borrowed.
+/// The same data as [`TaskEvent`](event::TaskEvent), borrowed.
 #[derive(serde::Serialize)]
 struct Data<'a> {
     event: TaskEventKind,
@@ -84,69 +72,55 @@ struct Data<'a> {
     task: Option<&'a Task>,
 }
 
-impl Notice {
-    /// The notice that `task` came to be.
-    pub fn created(task: &Task, at: Timestamp) -> Self {
-        Self::new(TaskEventKind::TaskCreated, task, Some(&task.created_by), None, at)
-    }
+/// The notice that `task` came to be.
+pub fn created(task: &Task, at: Timestamp) -> Notice {
+    notice(TaskEventKind::TaskCreated, task, Some(&task.created_by), None, at)
+}
 
-    /// The notice of a change, if it has an event; `task` is as it is afterwards, `holder` held it
-    /// before.
-    pub fn changed(
-        change: &Change,
-        task: &Task,
-        holder: Option<&AgentId>,
-        at: Timestamp,
-    ) -> Option<Self> {
-        let kind = kind_of(change)?;
-        let by = match change {
-            Change::Verified { by, .. } => Some(by),
-            Change::Rejected(r) | Change::Cancelled(r) | Change::Revived(r) => r.by.as_ref(),
-            _ => task.claimed_by.as_ref().or(holder),
-        };
-        Some(Self::new(kind, task, by, reason_of(change), at))
-    }
+/// The notice of a change, if it has an event; `task` is as it is afterwards, `holder` held it before.
+pub fn changed(
+    change: &Change,
+    task: &Task,
+    holder: Option<&AgentId>,
+    at: Timestamp,
+) -> Option<Notice> {
+    let kind = kind_of(change)?;
+    let by = match change {
+        Change::Verified { by, .. } => Some(by),
+        Change::Rejected(r) | Change::Cancelled(r) | Change::Revived(r) => r.by.as_ref(),
+        _ => task.claimed_by.as_ref().or(holder),
+    };
+    Some(notice(kind, task, by, reason_of(change), at))
+}
 
-    fn new(
-        kind: TaskEventKind,
-        task: &Task,
-        by: Option<&AgentId>,
-        reason: Option<String>,
-        at: Timestamp,
-    ) -> Self {
-        let data = Data {
-            event: kind,
-            task_id: &task.id,
-            status: task.status,
-            epoch: task.epoch,
-            at,
-            by,
-            reason,
-            graph_id: task.graph_id.as_ref(),
-            task: kind.carries_task().then_some(task),
-        };
-        let mut body = Vec::with_capacity(if kind.carries_task() { 1_024 } else { 256 });
-        if let Err(why) = serde_json::to_writer(&mut body, &data) {
-            tracing::error!(%why, task = %task.id, "an event cannot be written");
-        }
-        Self { kind, id: task.id.clone(), at, trace: task.trace.clone(), body: body.into() }
+fn notice(
+    kind: TaskEventKind,
+    task: &Task,
+    by: Option<&AgentId>,
+    reason: Option<String>,
+    at: Timestamp,
+) -> Notice {
+    let data = Data {
+        event: kind,
+        task_id: &task.id,
+        status: task.status,
+        epoch: task.epoch,
+        at,
+        by,
+        reason,
+        graph_id: task.graph_id.as_ref(),
+        task: kind.carries_task().then_some(task),
+    };
+    let mut body = Vec::with_capacity(if kind.carries_task() { 1_024 } else { 256 });
+    if let Err(why) = serde_json::to_writer(&mut body, &data) {
+        tracing::error!(%why, task = %task.id, "an event cannot be written");
     }
-
-    /// The event, now that its place in the log is known.
-    pub fn into_event(self, shard: u16, sequence: u64, index: usize) -> OutgoingEvent {
-        OutgoingEvent {
-            subject: subject::event(event::TASK, &self.id, self.kind.token()),
-            id: format!("work-{shard}-{sequence}-{index}"),
-            kind: format!("troupe.task.{}.v1", self.kind.token()),
-            entity_id: self.id.as_str().to_owned(),
-            at: self.at,
-            trace: self.trace,
-            body: self.body,
-        }
-    }
-
-    /// The data, read back.
-    pub fn data(&self) -> Result<TaskEvent, serde_json::Error> {
-        serde_json::from_slice(&self.body)
+    Notice {
+        entity: event::TASK,
+        id: task.id.clone(),
+        event: kind.token(),
+        at,
+        trace: task.trace.clone(),
+        body: body.into(),
     }
 }

@@ -1,6 +1,4 @@
-//! What one shard writes to its log.
-//!
-//! A batch is one message: it is stored whole or not at all, and only if nobody else wrote first.
+//! What one shard writes to its log, and keeps in its snapshots.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -163,21 +161,6 @@ impl LetterContent {
             Self::CallOff { part, .. } => part,
         }
     }
-}
-
-/// One message of the log, as it is read.
-#[derive(Debug, Deserialize)]
-pub struct Batch {
-    /// Unique: a writer that does not know whether its message was stored looks for it.
-    pub batch: String,
-    /// Every event of the batches up to this sequence was published.
-    #[serde(default)]
-    pub published: u64,
-    /// The message of the log that this one follows, so that a reader knows that it missed none.
-    #[serde(default)]
-    pub after: Option<u64>,
-    /// What happened, in order.
-    pub records: Vec<Record>,
 }
 
 /// One line of a snapshot.

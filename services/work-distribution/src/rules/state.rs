@@ -9,10 +9,11 @@ use std::sync::Arc;
 use troupe_domain::task::ReasonKind;
 use troupe_domain::task::change::Change;
 use troupe_domain::{AgentId, Name, Task, TaskId, TaskStatus, Timestamp};
+use troupe_shard::Drafts;
+use troupe_shard::place::shard_of;
 
 use super::memory::{Ended, Keys};
-use super::notice::Notice;
-use super::place::shard_of;
+use super::notice;
 use super::queue::{Need, Queue};
 use super::record::{Letter, LetterContent, Record, SnapshotLine, Watcher};
 use super::stats::Tally;
@@ -75,10 +76,8 @@ pub struct ShardState {
     ended: Ended,
     pub(super) open_bytes: usize,
     ended_bytes: usize,
-    /// Where drafts of a command begin to be applied before they are stored.
-    pub(super) drafts: Vec<Record>,
-    notices: Vec<Notice>,
-    ready: Vec<Need>,
+    /// What was applied and is not yet stored, with what follows from it for others.
+    pub(crate) drafts: Drafts<Self>,
 }
 
 impl ShardState {
@@ -100,9 +99,7 @@ impl ShardState {
             ended: Ended::default(),
             open_bytes: 0,
             ended_bytes: 0,
-            drafts: Vec::new(),
-            notices: Vec::new(),
-            ready: Vec::new(),
+            drafts: Drafts::default(),
         }
     }
 
@@ -136,11 +133,10 @@ impl ShardState {
         self.letters.values()
     }
 
-    /// Drafts a record: it is applied now, and stored with everything that was drafted since the
-    /// last [`take_drafts`](Self::take_drafts).
+    /// Drafts a record: it is applied now, and stored with everything else that was drafted.
     pub(super) fn draft(&mut self, record: Record) {
         self.apply(&record);
-        self.drafts.push(record);
+        self.drafts.records.push(record);
     }
 
     /// Drafts a change of one task.
@@ -148,27 +144,12 @@ impl ShardState {
         self.draft(Record::Changed { at, id: id.clone(), change });
     }
 
-    /// What was drafted and is not yet stored.
-    pub fn take_drafts(&mut self) -> Vec<Record> {
-        std::mem::take(&mut self.drafts)
-    }
-
-    /// The events of what was applied since the last call.
-    pub fn take_notices(&mut self) -> Vec<Notice> {
-        std::mem::take(&mut self.notices)
-    }
-
-    /// What tasks need that became claimable since the last call.
-    pub fn take_ready(&mut self) -> Vec<Need> {
-        std::mem::take(&mut self.ready)
-    }
-
     /// Folds a record into the state.
     pub fn apply(&mut self, record: &Record) {
         match record {
             Record::Created { at, tasks, key } => {
                 for task in tasks {
-                    self.notices.push(Notice::created(task, *at));
+                    self.drafts.notices.push(notice::created(task, *at));
                     self.add(Arc::new(task.clone()), *at);
                 }
                 if let Some(key) = key {
@@ -222,7 +203,7 @@ impl ShardState {
         let mut after = Task::clone(&before);
         after.apply(change, at);
         let holder = before.claimed_by.as_ref();
-        self.notices.extend(Notice::changed(change, &after, holder, at));
+        self.drafts.notices.extend(notice::changed(change, &after, holder, at));
         self.tally.happened(change, &after, holder, at);
         if matches!(change, Change::Stalled) {
             self.timers.told_stalled(&before);
@@ -323,7 +304,7 @@ impl ShardState {
         // A task that waits for its retry is put into the queue by its timer.
         if task.status == TaskStatus::Available && task.retry_at.is_none() {
             self.queue.insert(task);
-            self.ready.push(Need::of(task));
+            self.drafts.ready.push(Need::of(task));
         }
         if let (true, Some(holder)) = (task.status.is_held(), &task.claimed_by) {
             if !self.held.contains_key(holder) {

@@ -71,7 +71,7 @@ impl ShardState {
     ) -> Result<Vec<TaskId>, Fault> {
         let task = self.tasks.get(id).ok_or_else(|| Fault::not_found("task", id))?;
         let Some(change) = task.cancel(by, why, now)? else { return Ok(vec![id.clone()]) };
-        let before = self.drafts.len();
+        let before = self.drafts.records.len();
         self.change(id, change, now);
         let mut parts = VecDeque::from([id.clone()]);
         let mut seen = BTreeSet::from([id.clone()]);
@@ -107,7 +107,7 @@ impl ShardState {
             ))
             .with("dependency", fatal.as_str()));
         }
-        let before = self.drafts.len();
+        let before = self.drafts.records.len();
         self.refresh_edges(id, now);
         self.change(id, change, now);
         self.revive_dependents(id, now);
@@ -251,7 +251,7 @@ impl ShardState {
     }
 
     fn changed_since(&self, from: usize, wanted: impl Fn(&Change) -> bool) -> Vec<TaskId> {
-        self.drafts[from..]
+        self.drafts.records[from..]
             .iter()
             .filter_map(|record| match record {
                 super::record::Record::Changed { id, change, .. } if wanted(change) => {

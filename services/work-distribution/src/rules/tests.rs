@@ -108,7 +108,7 @@ fn consequences_that_a_crash_swallowed_are_drawn_again() {
         task("last", &[("next", OnFailure::Cancel)], 0),
     ]);
     finish(&mut state, "root", false, 1);
-    let records = state.take_drafts();
+    let records = std::mem::take(&mut state.drafts.records);
     let failed = records
         .iter()
         .position(|r| {
@@ -260,7 +260,7 @@ proptest! {
         for (index, step) in steps.iter().enumerate() {
             now += step.after_ms;
             carry_out(&mut state, step, at(now));
-            for record in state.take_drafts() {
+            for record in std::mem::take(&mut state.drafts.records) {
                 log.push(serde_json::to_string(&record).unwrap());
             }
             if index == cut {
@@ -269,7 +269,7 @@ proptest! {
             check_indexes(&state);
         }
         // A retry that came due is put back into the queue in memory only.
-        let settle = |state: &mut ShardState| { state.fire(at(now), 10_000, 1_000); state.take_drafts(); };
+        let settle = |state: &mut ShardState| { state.fire(at(now), 10_000, 1_000); state.drafts.records.clear(); };
         settle(&mut state);
         let mut replayed = ShardState::new(settings());
         for record in &log {

@@ -5,13 +5,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 use troupe_bus::model::{PublishedEvent, Stored};
 use troupe_bus::port::{Entry, OutgoingEvent};
-use troupe_contract::subject;
+use troupe_contract::{Service, subject};
 use troupe_domain::task::change::Change;
 use troupe_domain::task::spec::{Birth, TaskSpec};
 use troupe_domain::task::{Dependency, OnFailure};
 use troupe_domain::{AgentId, Code, Task, TaskId, TaskStatus, Timestamp};
+use troupe_shard::batch::PendingBatch;
 use troupe_work_distribution::rules::record::Record;
-use troupe_work_distribution::shard::batch::{PendingBatch, encode};
 
 use super::agents::tag;
 use super::checks;
@@ -63,9 +63,9 @@ impl Story {
     fn store(&mut self, record: Record) {
         let sequence = self.stored.len() as u64 + 1;
         let mut batch = PendingBatch::default();
-        batch.push(&encode(&[record]).unwrap(), 1, Vec::new());
+        batch.push(&record).unwrap();
         let body = batch.message("b", "o", 0, sequence - 1);
-        let entry = Entry { sequence, subject: subject::work_log(0), body };
+        let entry = Entry { sequence, subject: subject::shard_log(Service::Work, 0), body };
         self.stored.push(Stored { entry, at: self.began + Duration::from_secs(sequence) });
     }
 

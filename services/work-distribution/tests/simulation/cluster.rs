@@ -13,18 +13,17 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use troupe_bus::model::{Chance, Faults, Link, ModelStream, ModelWorld};
 use troupe_domain::{Code, Fault, TaskId};
+use troupe_shard::place::shard_of;
+use troupe_shard::snapshot::{self, Manifest, SnapshotPolicy};
+use troupe_shard::{ShardPorts, letters, recovery};
 use troupe_work_distribution::rules::commands::DueLease;
-use troupe_work_distribution::rules::place::shard_of;
-use troupe_work_distribution::shard::owner::ReadLease;
-use troupe_work_distribution::shard::snapshot::{self, Manifest, SnapshotPolicy};
-use troupe_work_distribution::shard::{Shard, ShardPorts, ShardReply, ShardRequest, recovery};
+use troupe_work_distribution::shard::{Shard, ShardReply, ShardRequest};
 
 use super::history::History;
 use super::plan::Plan;
 use super::registry::Registry;
 
 const PRESENCE_INTERVAL: Duration = Duration::from_millis(500);
-const READ_LEASE: Duration = Duration::from_secs(2);
 const GONE_AFTER: Duration = Duration::from_millis(2_500);
 /// Former owners that clients may still believe in.
 const REMEMBERED_OWNERS: usize = 4;
@@ -199,9 +198,8 @@ impl Cluster {
     /// Keeps a shard owned, and its owners uneasy, for ever.
     pub(crate) async fn keep(self: Arc<Self>, shard: u16) {
         loop {
-            if !self.has_owner(shard) && self.may_take_over(shard) {
-                let alone = self.is_kind() || self.plan.read_leases;
-                let rivals = if alone { 1 } else { self.chance.within(1, 2) };
+            if !self.has_owner(shard) {
+                let rivals = if self.is_kind() { 1 } else { self.chance.within(1, 2) };
                 let opening = (0..rivals).map(|_| self.clone().take_over(shard));
                 futures::future::join_all(opening).await;
             }
@@ -220,14 +218,6 @@ impl Cluster {
     fn has_owner(&self, shard: u16) -> bool {
         let owners = self.owners[usize::from(shard)].lock();
         owners.iter().any(|owner| owner.may_answer() && owner.heard.lock().elapsed() < GONE_AFTER)
-    }
-
-    /// The rule of presence: where reads rest on leases, nobody takes over from an owner that was
-    /// heard not long ago.
-    fn may_take_over(&self, shard: u16) -> bool {
-        let owners = self.owners[usize::from(shard)].lock();
-        !self.plan.read_leases
-            || owners.iter().all(|o| !o.may_answer() || o.heard.lock().elapsed() >= GONE_AFTER)
     }
 
     /// Something happens to the owners of a shard.
@@ -249,7 +239,8 @@ impl Cluster {
             }
             2 => owner.link.cut(time),
             3 => self.logs[usize::from(shard)].restart_server(time),
-            4 if self.may_take_over(shard) => self.clone().take_over(shard).await,
+            // Somebody takes over from an owner that is well: leases of reads must not rest on presence.
+            4 if self.chance.hits(500) => self.clone().take_over(shard).await,
             4 => self.events.restart_server(time),
             _ => {
                 let _ = timeout(time, owner.shard.drain("it moves to another replica")).await;
@@ -261,12 +252,10 @@ impl Cluster {
         let name = format!("replica-{}", self.names.fetch_add(1, Ordering::Relaxed));
         let link = Link::default();
         let skew = self.chance.within(0, 2 * self.plan.max_skew_ms) as i64;
-        let read_lease = ReadLease::default();
         let ports = ShardPorts {
             log: Arc::new(self.logs[usize::from(shard)].reached_by(&link)),
             events: Arc::new(self.events.reached_by(&link)),
             world: Arc::new(self.world.seen_by(skew - self.plan.max_skew_ms as i64)),
-            read_lease: read_lease.clone(),
             on_ready: Arc::new(|_| ()),
         };
         let opening = recovery::open(self.plan.settings(shard), &name, ports);
@@ -279,7 +268,7 @@ impl Cluster {
                     shard: opened,
                     heard: Mutex::new(Instant::now()),
                 });
-                self.clone().put_to_work(&owner, manifest, read_lease);
+                self.clone().put_to_work(&owner, manifest);
                 let mut owners = self.owners[usize::from(shard)].lock();
                 owners.push(owner);
                 if owners.len() > REMEMBERED_OWNERS {
@@ -294,7 +283,7 @@ impl Cluster {
         }
     }
 
-    fn put_to_work(self: Arc<Self>, owner: &Arc<Owner>, manifest: Manifest, lease: ReadLease) {
+    fn put_to_work(self: Arc<Self>, owner: &Arc<Owner>, manifest: Manifest) {
         let policy = SnapshotPolicy { after_log_bytes: self.plan.snapshot_after_log_bytes };
         let (link, shard) = (&owner.link, &owner.shard);
         let asking = {
@@ -306,24 +295,21 @@ impl Cluster {
         tokio::spawn(gated(link, shard.clone().timer_loop(asking)));
         tokio::spawn(gated(link, snapshot::run(shard.clone(), policy, manifest)));
         tokio::spawn(gated(link, self.clone().deliver_letters(shard.clone())));
-        tokio::spawn(gated(link, self.clone().say_hello(owner.clone(), lease)));
+        tokio::spawn(gated(link, self.clone().say_hello(owner.clone())));
     }
 
     async fn judge(self: Arc<Self>, shard: Arc<Shard>, leases: Vec<DueLease>) {
         sleep(self.chance.millis(0, 100)).await;
         for lease in leases {
-            shard.judge(&lease, self.registry.life_of(&lease.holder, &lease.task_id));
+            let life = self.registry.life_of(&lease.holder, &lease.task_id);
+            shard.act(|state, now| state.judge_lease(&lease, life, now));
         }
     }
 
-    async fn say_hello(self: Arc<Self>, owner: Arc<Owner>, lease: ReadLease) {
+    async fn say_hello(self: Arc<Self>, owner: Arc<Owner>) {
         while owner.may_answer() {
             if owner.link.is_well() {
-                let sent = Instant::now();
-                *owner.heard.lock() = sent;
-                if self.plan.read_leases {
-                    lease.extend(sent + READ_LEASE);
-                }
+                *owner.heard.lock() = Instant::now();
             }
             sleep(PRESENCE_INTERVAL).await;
         }
@@ -331,15 +317,11 @@ impl Cluster {
 
     /// Letters go from shard to shard as a replica would send them.
     async fn deliver_letters(self: Arc<Self>, shard: Arc<Shard>) {
-        while shard.closed().is_none() {
-            sleep(Duration::from_millis(100)).await;
-            let letters: Vec<_> = shard.look(|state| state.letters().take(16).cloned().collect());
-            for letter in letters {
-                let content = ShardRequest::Letter(letter.content.clone());
-                if let Some(Ok(_)) = self.call(letter.to, content).await {
-                    shard.act(|state, _| state.delivered(vec![letter.number]));
-                }
-            }
-        }
+        let silence = || Err(Fault::new(Code::DeadlineExceeded, "no answer came in time"));
+        let send = |to, letter, _| {
+            let this = self.clone();
+            async move { this.call(to, letter).await.unwrap_or_else(silence) }
+        };
+        letters::run(shard, send).await;
     }
 }

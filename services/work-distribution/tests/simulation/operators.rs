@@ -11,7 +11,7 @@ use troupe_domain::retry::Backoff;
 use troupe_domain::task::spec::{Birth, TaskSpec};
 use troupe_domain::task::{Dependency, OnFailure};
 use troupe_domain::{Task, TaskId, TaskStatus};
-use troupe_work_distribution::rules::place::mint;
+use troupe_shard::place::mint;
 use troupe_work_distribution::rules::record::{CreatedUnder, CreationKey, Watcher};
 use troupe_work_distribution::shard::{ShardReply, ShardRequest};
 

@@ -16,8 +16,6 @@ pub(crate) struct Plan {
     /// How long things go wrong; afterwards everything must come to its end.
     pub(crate) unkind_for: Duration,
     pub(crate) faults: Faults,
-    /// Reads rest on the read lease, and nobody takes a shard over while one may hold.
-    pub(crate) read_leases: bool,
     /// Clocks of replicas differ by up to so much.
     pub(crate) max_skew_ms: u64,
     pub(crate) max_terminal_tasks: usize,
@@ -58,7 +56,6 @@ impl Plan {
             commands_per_operator: chance.within(8, 18) as usize,
             unkind_for: chance.millis(8_000, 25_000),
             faults,
-            read_leases: chance.hits(500),
             max_skew_ms: if chance.hits(300) { chance.within(0, 3_000) } else { 0 },
             max_terminal_tasks: if chance.hits(400) { chance.within(1, 6) as usize } else { 1_000 },
             snapshot_after_log_bytes: chance.within(1_500, 20_000),

@@ -8,13 +8,12 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep};
 use troupe_bus::model::Link;
-use troupe_contract::subject;
 use troupe_contract::work::TaskFilter;
+use troupe_contract::{Service, subject};
 use troupe_domain::TaskStatus;
-use troupe_work_distribution::rules::record::{Batch, SnapshotLine};
+use troupe_shard::{Batch, ShardPorts, recovery};
+use troupe_work_distribution::rules::record::{Record, SnapshotLine};
 use troupe_work_distribution::rules::state::ShardState;
-use troupe_work_distribution::shard::owner::ReadLease;
-use troupe_work_distribution::shard::{ShardPorts, recovery};
 
 use super::agents::Agent;
 use super::checks;
@@ -154,19 +153,18 @@ async fn states(cluster: &Arc<Cluster>, shard: u16) -> Vec<String> {
     let settings = cluster.plan.settings(shard);
     let survivor = owner.look(|state| shape(state.snapshot()));
     let mut replayed = ShardState::new(settings);
-    let subject = subject::work_log(shard);
+    let subject = subject::shard_log(Service::Work, shard);
     for message in log.history().iter().filter(|message| message.entry.subject == subject) {
-        if let Ok(batch) = serde_json::from_slice::<Batch>(&message.entry.body) {
+        if let Ok(batch) = serde_json::from_slice::<Batch<Record>>(&message.entry.body) {
             batch.records.iter().for_each(|record| replayed.apply(record));
         }
     }
     let mut wrong = differences("the owner", &survivor, "a replay", &shape(replayed.snapshot()));
     let link = Link::default();
-    let ports = ShardPorts {
+    let ports: ShardPorts<ShardState> = ShardPorts {
         log: Arc::new(log.reached_by(&link)),
         events: Arc::new(cluster.events.reached_by(&link)),
         world: Arc::new(cluster.world.clone()),
-        read_lease: ReadLease::default(),
         on_ready: Arc::new(|_| ()),
     };
     match recovery::open(settings, "the-judge", ports).await {

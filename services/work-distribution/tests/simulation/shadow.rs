@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::time::Instant;
 use troupe_bus::model::Stored;
-use troupe_contract::subject;
+use troupe_contract::{Service, subject};
 use troupe_domain::task::change::Change;
 use troupe_domain::task::{OnFailure, Outcome, Reason, ReasonKind};
 use troupe_domain::{AgentId, Task, TaskId, TaskStatus};
-use troupe_work_distribution::rules::record::{Batch, Record};
+use troupe_shard::Batch;
+use troupe_work_distribution::rules::record::Record;
 
 /// A task as it was after one change.
 #[derive(Debug, Clone)]
@@ -174,9 +175,9 @@ impl Life {
 impl Shadow {
     /// Folds the log of one shard, in the order of its sequences.
     pub(crate) fn read(&mut self, shard: u16, stored: &[Stored]) {
-        let subject = subject::work_log(shard);
+        let subject = subject::shard_log(Service::Work, shard);
         for message in stored.iter().filter(|message| message.entry.subject == subject) {
-            match serde_json::from_slice::<Batch>(&message.entry.body) {
+            match serde_json::from_slice::<Batch<Record>>(&message.entry.body) {
                 Ok(batch) => self.take(message, &batch.records),
                 Err(why) => self.wrong.push(format!("{}: {why}", message.entry.sequence)),
             }

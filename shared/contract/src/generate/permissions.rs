@@ -287,8 +287,8 @@ mod tests {
         let publish: Vec<String> = Service::ALL.into_iter().flat_map(written_by).collect();
         for subject in [
             subject::agent_state(&name("a")),
-            subject::work_log(0),
-            subject::work_manifest(0),
+            subject::shard_log(Service::Work, 0),
+            subject::shard_manifest(Service::Work, 0),
             subject::event(event::TASK, &name("t"), "task_created"),
             subject::event(event::AGENT, &name("a"), "agent_crashed"),
         ] {

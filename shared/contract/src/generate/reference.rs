@@ -253,7 +253,7 @@ fn stream_row(spec: StreamSpec) -> Vec<String> {
         subjects.join(", "),
         keeps.join(", "),
         when_full.to_owned(),
-        spec.description.to_owned(),
+        spec.description,
     ]
 }
 

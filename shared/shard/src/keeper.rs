@@ -5,49 +5,51 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use troupe_bus::Bus;
+use troupe_bus::connect::ConnectError;
 use troupe_bus::peer::PeerListener;
 use troupe_contract::subject;
 use troupe_domain::{Code, Fault};
 
-use super::presence::{Members, Presence};
-use super::router::Router;
-use super::{leases, letters};
-use crate::rules::state::{Settings, ShardState};
-use crate::shard::snapshot::{self, SnapshotPolicy};
-use crate::shard::{Shard, ShardPorts, recovery};
+use crate::machine::Machine;
+use crate::owner::{Shard, ShardPorts};
+use crate::presence::{Members, Presence};
+use crate::router::Router;
+use crate::snapshot::{Manifest, SnapshotPolicy};
+use crate::{letters, recovery, snapshot};
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(5);
 
+/// Has asked outside what the timers of a shard want to know. It must not wait: it spawns.
+pub type Ask<M> = Arc<dyn Fn(&Arc<Shard<M>>, Vec<<M as Machine>::Question>) + Send + Sync>;
+
 /// Everything that keeping a shard needs.
-#[derive(Debug, Clone)]
-pub struct Keeper {
-    /// The bus.
-    pub bus: Bus,
-    /// Who is there.
-    pub presence: Arc<Presence>,
-    /// Where shards are found.
-    pub router: Arc<Router>,
-    /// The shard's settings.
-    pub settings: Settings,
-    /// The world outside it.
-    pub ports: ShardPorts,
-    /// When it takes snapshots.
-    pub snapshots: SnapshotPolicy,
+pub(crate) struct Keeper<M: Machine> {
+    pub(crate) bus: Bus,
+    pub(crate) presence: Arc<Presence>,
+    pub(crate) router: Arc<Router<M>>,
+    pub(crate) settings: M::Settings,
+    pub(crate) ports: ShardPorts<M>,
+    pub(crate) snapshots: SnapshotPolicy,
+    pub(crate) ask: Ask<M>,
 }
 
-impl Keeper {
+impl<M: Machine> Keeper<M> {
+    fn number(&self) -> u16 {
+        M::shard(&self.settings)
+    }
+
     fn should_own(&self, members: &Members) -> bool {
-        let (me, shard) = (&self.presence.replica, self.settings.shard);
-        members.owner_of(shard) == Some(me) && !members.is_owned_by_another(me, shard)
+        self.should_keep(members)
+            && !members.is_owned_by_another(&self.presence.replica, self.number())
     }
 
     fn should_keep(&self, members: &Members) -> bool {
-        members.owner_of(self.settings.shard) == Some(&self.presence.replica)
+        members.owner_of(self.number()) == Some(&self.presence.replica)
     }
 
     /// Keeps the shard until `stop` says to let go.
-    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+    pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut members = self.presence.members();
         let mut wait = FIRST_RETRY;
         loop {
@@ -58,13 +60,14 @@ impl Keeper {
                     if found.is_err() { return }
                 }
             }
-            match recovery::open(self.settings, &self.presence.replica, self.ports.clone()).await {
+            let (settings, ports) = (self.settings.clone(), self.ports.clone());
+            match recovery::open(settings, &self.presence.replica, ports).await {
                 Ok((shard, manifest)) => {
                     wait = FIRST_RETRY;
                     self.own(shard, manifest, &mut members, &mut stop).await;
                 }
                 Err(why) => {
-                    tracing::error!(shard = self.settings.shard, %why, "the shard was not taken over");
+                    tracing::error!(shard = self.number(), %why, "the shard was not taken over");
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(LAST_RETRY);
                 }
@@ -74,8 +77,8 @@ impl Keeper {
 
     async fn own(
         &self,
-        shard: Arc<Shard>,
-        manifest: snapshot::Manifest,
+        shard: Arc<Shard<M>>,
+        manifest: Manifest,
         members: &mut watch::Receiver<Members>,
         stop: &mut watch::Receiver<bool>,
     ) {
@@ -88,15 +91,18 @@ impl Keeper {
                 return;
             }
         };
-        let asking = leases::asker(self.bus.clone(), shard.clone());
+        let (ask, asking) = (self.ask.clone(), shard.clone());
+        let (router, sender) = (self.router.clone(), shard.clone());
         let at_work = [
-            tokio::spawn(shard.clone().timer_loop(asking)),
+            tokio::spawn(shard.clone().timer_loop(move |questions| ask(&asking, questions))),
             tokio::spawn(snapshot::run(shard.clone(), self.snapshots, manifest)),
-            tokio::spawn(letters::run(shard.clone(), self.router.clone())),
+            tokio::spawn(async move {
+                letters::run(sender, |to, request, until| router.call(to, request, until)).await;
+            }),
         ];
         self.router.add(shard.clone());
         self.presence.owns(number, true);
-        tracing::info!(shard = number, tasks = shard.look(ShardState::len), "shard taken over");
+        tracing::info!(shard = number, "shard taken over");
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => {}
             _ = members.wait_for(|members| !self.should_keep(members)) => {}
@@ -110,10 +116,7 @@ impl Keeper {
         tracing::info!(shard = number, "shard let go");
     }
 
-    async fn answer_peers(
-        &self,
-        shard: &Arc<Shard>,
-    ) -> Result<PeerListener, troupe_bus::connect::ConnectError> {
+    async fn answer_peers(&self, shard: &Arc<Shard<M>>) -> Result<PeerListener, ConnectError> {
         let owner = shard.clone();
         let answer = move |body: bytes::Bytes| {
             let owner = owner.clone();
@@ -126,6 +129,6 @@ impl Keeper {
                     .map_err(|why| Fault::new(Code::Internal, why.to_string()))
             }
         };
-        self.bus.answer_peers(&subject::work_shard(shard.number()), answer).await
+        self.bus.answer_peers(&subject::shard_owner(M::SERVICE, shard.number()), answer).await
     }
 }

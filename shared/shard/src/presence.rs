@@ -13,16 +13,12 @@ use troupe_bus::Bus;
 use troupe_bus::connect::ConnectError;
 use troupe_contract::{Service, subject};
 
-use crate::rules::place::digest;
-use crate::shard::read_lease::ReadLease;
+use crate::place::digest;
 
 /// How often a replica says that it is there.
 pub const PRESENCE_INTERVAL: Duration = Duration::from_millis(500);
 /// Silence after which a replica is taken for gone.
 pub const GONE_AFTER: Duration = Duration::from_millis(2_500);
-/// How long after it was heard a replica may answer reads without confirming that it still owns the
-/// shard: less than [`GONE_AFTER`], because nobody takes over before that.
-pub const READ_LEASE: Duration = Duration::from_millis(2_000);
 /// How long a new replica listens before it concludes who is there.
 const FIRST_LOOK: Duration = Duration::from_millis(150);
 
@@ -30,8 +26,6 @@ const FIRST_LOOK: Duration = Duration::from_millis(150);
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Hello {
     replica: String,
-    /// Milliseconds of the sender's own clock since it started.
-    sent_ms: u64,
     owned: BTreeSet<u16>,
     leaving: bool,
     /// Please answer at once: I am new.
@@ -65,29 +59,34 @@ impl Members {
 pub struct Presence {
     /// Its name.
     pub replica: String,
+    service: Service,
     members: watch::Sender<Members>,
     owned: parking_lot::Mutex<BTreeSet<u16>>,
     leaving: watch::Sender<bool>,
     say: Notify,
-    lease: ReadLease,
 }
 
 impl Presence {
-    /// Nobody is there yet; the shard's reads rest on `lease`.
-    pub fn new(replica: String, lease: ReadLease) -> Self {
+    /// A replica of `service` by the name `replica`, unique to this process. Nobody is there yet.
+    pub fn new(service: Service, replica: String) -> Self {
         Self {
             replica,
+            service,
             members: watch::channel(Members::default()).0,
             owned: parking_lot::Mutex::default(),
             leaving: watch::channel(false).0,
             say: Notify::new(),
-            lease,
         }
     }
 
     /// Changes of who is there.
     pub fn members(&self) -> watch::Receiver<Members> {
         self.members.subscribe()
+    }
+
+    /// Whether no other replica is there.
+    pub fn is_alone(&self) -> bool {
+        self.members.borrow().owned.len() < 2
     }
 
     /// Says at once that this replica owns, or no longer owns, a shard.
@@ -110,7 +109,7 @@ impl Presence {
 
     /// Speaks and listens until it is aborted.
     pub async fn run(&self, bus: &Bus) -> Result<(), ConnectError> {
-        let mut listener = bus.listen(&subject::presence(Service::Work)).await?;
+        let mut listener = bus.listen(&subject::presence(self.service)).await?;
         let started = Instant::now();
         let mut others: BTreeMap<String, (Instant, BTreeSet<u16>)> = BTreeMap::new();
         let mut tick = tokio::time::interval(PRESENCE_INTERVAL);
@@ -126,11 +125,12 @@ impl Presence {
                     let Ok(hello) = heard.decode::<Hello>() else { continue };
                     if hello.replica == self.replica {
                         heard_myself = Instant::now();
+                    } else {
+                        self.hear(hello, &mut others);
                     }
-                    self.hear(hello, started, &mut others);
                 }
-                _ = tick.tick() => self.speak(bus, started, std::mem::take(&mut asking)).await,
-                () = self.say.notified() => self.speak(bus, started, false).await,
+                _ = tick.tick() => self.speak(bus, std::mem::take(&mut asking)).await,
+                () = self.say.notified() => self.speak(bus, false).await,
             }
             // Who does not hear itself hears nobody: a half-open connection says nothing.
             let deaf = last_turn.elapsed() > PRESENCE_INTERVAL * 2
@@ -147,17 +147,7 @@ impl Presence {
         }
     }
 
-    fn hear(
-        &self,
-        hello: Hello,
-        started: Instant,
-        others: &mut BTreeMap<String, (Instant, BTreeSet<u16>)>,
-    ) {
-        if hello.replica == self.replica {
-            let sent = started + Duration::from_millis(hello.sent_ms);
-            self.lease.extend(sent + READ_LEASE);
-            return;
-        }
+    fn hear(&self, hello: Hello, others: &mut BTreeMap<String, (Instant, BTreeSet<u16>)>) {
         if hello.leaving {
             others.remove(&hello.replica);
         } else {
@@ -168,16 +158,15 @@ impl Presence {
         }
     }
 
-    async fn speak(&self, bus: &Bus, started: Instant, asking: bool) {
+    async fn speak(&self, bus: &Bus, asking: bool) {
         let hello = Hello {
             replica: self.replica.clone(),
-            sent_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             owned: self.owned.lock().clone(),
             leaving: *self.leaving.borrow(),
             asking,
         };
         let body = serde_json::to_vec(&hello).unwrap_or_default();
-        bus.tell(subject::presence(Service::Work), body.into()).await;
+        bus.tell(subject::presence(self.service), body.into()).await;
     }
 
     fn conclude(&self, others: &BTreeMap<String, (Instant, BTreeSet<u16>)>) {

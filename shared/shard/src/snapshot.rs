@@ -6,18 +6,21 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use troupe_bus::port::{EVERYTHING, Log, ReadError};
-use troupe_contract::subject;
+use troupe_contract::{Service, subject};
 
-use super::owner::Shard;
-use crate::rules::record::SnapshotLine;
+use crate::machine::Machine;
+use crate::owner::Shard;
 
 /// Bytes of one chunk, about.
 const CHUNK_BYTES: usize = 1024 * 1024;
+/// How often the size of the log is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// A snapshot of so few lines is encoded at once; a larger one would hold up other work.
 const MAX_LINES_ENCODED_HERE: usize = 256;
 
@@ -51,8 +54,8 @@ pub struct SnapshotPolicy {
 }
 
 /// Takes snapshots of `shard` as its log grows, until it is closed.
-pub async fn run(shard: Arc<Shard>, policy: SnapshotPolicy, mut manifest: Manifest) {
-    let mut tick = tokio::time::interval(std::time::Duration::from_millis(500));
+pub async fn run<M: Machine>(shard: Arc<Shard<M>>, policy: SnapshotPolicy, mut manifest: Manifest) {
+    let mut tick = tokio::time::interval(LOOK_EVERY);
     loop {
         tick.tick().await;
         if shard.closed().is_some() {
@@ -70,25 +73,27 @@ pub async fn run(shard: Arc<Shard>, policy: SnapshotPolicy, mut manifest: Manife
 }
 
 /// Takes one snapshot. Any failure leaves the former one in force.
-pub async fn take(shard: &Arc<Shard>, manifest: &Manifest) -> Result<Manifest, String> {
-    let (lines, fate) =
-        shard.cut(crate::rules::state::ShardState::snapshot).ok_or("the shard is closed")?;
+pub async fn take<M: Machine>(
+    shard: &Arc<Shard<M>>,
+    manifest: &Manifest,
+) -> Result<Manifest, String> {
+    let (lines, fate) = shard.cut(M::snapshot).ok_or("the shard is closed")?;
     let covered = shard.log_bytes.load(Ordering::Relaxed);
     let through = fate.wait().await.ok_or("the shard changed hands")?;
     // Events before `through` cannot be derived from the log once it is purged.
-    if !shard.published().reaches(through).await {
+    if !shard.published.reaches(through).await {
         return Err("its events could not be published".to_owned());
     }
     let (chunks, sha256) = if lines.len() <= MAX_LINES_ENCODED_HERE {
-        encode(&lines)?
+        encode::<M>(&lines)?
     } else {
-        tokio::task::spawn_blocking(move || encode(&lines))
+        tokio::task::spawn_blocking(move || encode::<M>(&lines))
             .await
             .map_err(|why| why.to_string())??
     };
-    let log = &shard.ports().log;
+    let log = &shard.ports.log;
     for (index, chunk) in chunks.iter().enumerate() {
-        let subject = subject::work_snapshot_chunk(shard.number(), through, index);
+        let subject = subject::shard_snapshot(M::SERVICE, shard.number(), through, index);
         log.put(&subject, chunk.clone()).await.map_err(|why| why.to_string())?;
     }
     let size_bytes = chunks.iter().map(|chunk| chunk.len() as u64).sum();
@@ -103,11 +108,11 @@ pub async fn take(shard: &Arc<Shard>, manifest: &Manifest) -> Result<Manifest, S
     Ok(next)
 }
 
-async fn write_manifest(shard: &Arc<Shard>, manifest: &Manifest) -> Result<(), String> {
+async fn write_manifest<M: Machine>(shard: &Shard<M>, manifest: &Manifest) -> Result<(), String> {
     // A former owner must not replace the manifest of a later one: the batch that marks the place
     // was stored under the fence, and a later owner's newest snapshot lies further on.
-    let subject = subject::work_manifest(shard.number());
-    let log = &shard.ports().log;
+    let subject = subject::shard_manifest(M::SERVICE, shard.number());
+    let log = &shard.ports.log;
     let last = log.last(&subject).await.map_err(|why| why.to_string())?;
     let sequence = last.as_ref().map_or(0, |entry| entry.sequence);
     let known = last.and_then(|entry| serde_json::from_slice::<Manifest>(&entry.body).ok());
@@ -121,14 +126,14 @@ async fn write_manifest(shard: &Arc<Shard>, manifest: &Manifest) -> Result<(), S
 
 /// Removes what neither of the two snapshots needs. Everything older than the former snapshot's place
 /// in the log goes: records, and the chunks of snapshots before it, which were written earlier still.
-async fn forget(shard: &Arc<Shard>, now: &Manifest) -> Result<(), ReadError> {
+async fn forget<M: Machine>(shard: &Shard<M>, now: &Manifest) -> Result<(), ReadError> {
     match &now.former {
-        Some(former) => shard.ports().log.purge_below(EVERYTHING, former.through).await,
+        Some(former) => shard.ports.log.purge_below(EVERYTHING, former.through).await,
         None => Ok(()),
     }
 }
 
-fn encode(lines: &[SnapshotLine]) -> Result<(Vec<Bytes>, String), String> {
+fn encode<M: Machine>(lines: &[M::Line]) -> Result<(Vec<Bytes>, String), String> {
     let mut digest = Sha256::new();
     let mut chunks = Vec::new();
     let mut chunk = Vec::with_capacity(CHUNK_BYTES + 4096);
@@ -156,21 +161,21 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Reads the manifest.
-pub async fn manifest(log: &dyn Log, shard: u16) -> Result<Manifest, ReadError> {
-    let last = log.last(&subject::work_manifest(shard)).await?;
+pub async fn manifest(log: &dyn Log, service: Service, shard: u16) -> Result<Manifest, ReadError> {
+    let last = log.last(&subject::shard_manifest(service, shard)).await?;
     Ok(last.and_then(|entry| serde_json::from_slice(&entry.body).ok()).unwrap_or_default())
 }
 
 /// Reads a snapshot; `None` if it is not whole.
-pub async fn load(
+pub async fn load<M: Machine>(
     log: &dyn Log,
     shard: u16,
     snapshot: &SnapshotRef,
-) -> Result<Option<Vec<SnapshotLine>>, ReadError> {
+) -> Result<Option<Vec<M::Line>>, ReadError> {
     let mut digest = Sha256::new();
     let mut lines = Vec::new();
     for index in 0..snapshot.chunks {
-        let subject = subject::work_snapshot_chunk(shard, snapshot.through, index);
+        let subject = subject::shard_snapshot(M::SERVICE, shard, snapshot.through, index);
         let Some(chunk) = log.last(&subject).await? else { return Ok(None) };
         digest.update(&chunk.body);
         for line in chunk.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {

@@ -11,20 +11,26 @@ use troupe_bus::Bus;
 use troupe_contract::subject;
 use troupe_domain::{Code, Fault};
 
-use crate::shard::{Shard, ShardReply, ShardRequest};
+use crate::machine::Machine;
+use crate::owner::Shard;
 
 const FIRST_RETRY: Duration = Duration::from_millis(10);
 const LAST_RETRY: Duration = Duration::from_millis(200);
 
 /// Where the shards are.
-#[derive(Debug)]
-pub struct Router {
+pub struct Router<M: Machine> {
     bus: Bus,
     shards: u16,
-    local: RwLock<BTreeMap<u16, Arc<Shard>>>,
+    local: RwLock<BTreeMap<u16, Arc<Shard<M>>>>,
 }
 
-impl Router {
+impl<M: Machine> std::fmt::Debug for Router<M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Router").field("shards", &self.shards).finish_non_exhaustive()
+    }
+}
+
+impl<M: Machine> Router<M> {
     /// A router over `shards` shards, none of them here yet.
     pub fn new(bus: Bus, shards: u16) -> Self {
         Self { bus, shards, local: RwLock::default() }
@@ -36,22 +42,17 @@ impl Router {
     }
 
     /// The shards that this process owns.
-    pub fn local(&self) -> Vec<Arc<Shard>> {
+    pub fn local(&self) -> Vec<Arc<Shard<M>>> {
         self.local.read().values().cloned().collect()
     }
 
     /// One shard, if this process owns it.
-    pub fn find(&self, shard: u16) -> Option<Arc<Shard>> {
+    pub fn find(&self, shard: u16) -> Option<Arc<Shard<M>>> {
         self.local.read().get(&shard).cloned()
     }
 
-    /// Whether this process owns every shard.
-    pub fn owns_all(&self) -> bool {
-        self.local.read().len() == usize::from(self.shards)
-    }
-
     /// This process owns the shard from now on.
-    pub fn add(&self, shard: Arc<Shard>) {
+    pub fn add(&self, shard: Arc<Shard<M>>) {
         self.local.write().insert(shard.number(), shard);
     }
 
@@ -65,9 +66,9 @@ impl Router {
     pub async fn call(
         &self,
         shard: u16,
-        mut request: ShardRequest,
+        mut request: M::Request,
         deadline: Instant,
-    ) -> Result<ShardReply, Fault> {
+    ) -> Result<M::Reply, Fault> {
         let mut encoded: Option<Bytes> = None;
         let mut wait = FIRST_RETRY;
         loop {
@@ -96,26 +97,27 @@ impl Router {
     async fn ask_peer(
         &self,
         shard: u16,
-        request: &ShardRequest,
+        request: &M::Request,
         encoded: &mut Option<Bytes>,
         deadline: Instant,
-    ) -> Result<ShardReply, Fault> {
+    ) -> Result<M::Reply, Fault> {
         let internal = |why: serde_json::Error| Fault::new(Code::Internal, why.to_string());
         let body = match encoded {
             Some(body) => body.clone(),
             None => encoded.insert(serde_json::to_vec(request).map_err(internal)?.into()).clone(),
         };
         let left = deadline.saturating_duration_since(Instant::now());
-        let answer = self.bus.ask_peer(&subject::work_shard(shard), body, left).await?;
+        let answer =
+            self.bus.ask_peer(&subject::shard_owner(M::SERVICE, shard), body, left).await?;
         serde_json::from_slice(&answer).map_err(internal)
     }
 
     /// Asks every shard at once.
     pub async fn call_all(
         &self,
-        request: ShardRequest,
+        request: M::Request,
         deadline: Instant,
-    ) -> Result<Vec<ShardReply>, Fault> {
+    ) -> Result<Vec<M::Reply>, Fault> {
         let calls = (0..self.shards).map(|shard| self.call(shard, request.clone(), deadline));
         futures::future::try_join_all(calls).await
     }

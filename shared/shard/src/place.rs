@@ -1,13 +1,12 @@
-//! Where a task lives: its id alone tells its shard.
+//! Where a thing lives: its id alone tells its shard.
 
-use troupe_domain::TaskId;
-use troupe_domain::name::Name;
+use troupe_domain::Name;
 use ulid::Ulid;
 
 /// Draws before giving up on an id in a given shard; the chance to need this many is nil.
 const MAX_DRAWS: usize = 10_000;
 
-/// The shard of a task (a digest of its id).
+/// The shard of a thing (a digest of its id).
 pub fn shard_of(id: &str, shards: u16) -> u16 {
     (digest(id.as_bytes()) % u64::from(shards.max(1))) as u16
 }
@@ -24,7 +23,7 @@ pub fn digest(bytes: &[u8]) -> u64 {
 }
 
 /// A new id that lives in `shard`; `draw` gives a new ULID each time.
-pub fn mint(shard: u16, shards: u16, mut draw: impl FnMut() -> Ulid) -> Option<TaskId> {
+pub fn mint(shard: u16, shards: u16, mut draw: impl FnMut() -> Ulid) -> Option<Name> {
     (0..MAX_DRAWS)
         .map(|_| draw().to_string())
         .find(|text| shard_of(text, shards) == shard)
