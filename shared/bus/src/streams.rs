@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use async_nats::jetstream::stream::{
+    Config, DiscardPolicy, RetentionPolicy, StorageType, SubjectTransform,
+};
 use troupe_contract::stream::{StreamSpec, WhenFull};
 
 use crate::connect::{Bus, ConnectError};
@@ -62,6 +64,10 @@ fn config(spec: &StreamSpec, replicas: usize) -> Config {
             WhenFull::Refuse => DiscardPolicy::New,
             WhenFull::DropOldest => DiscardPolicy::Old,
         },
+        subject_transform: spec.transform.as_ref().map(|transform| SubjectTransform {
+            source: transform.source.clone(),
+            destination: transform.destination.clone(),
+        }),
         metadata: spec.metadata.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect(),
         ..Config::default()
     }

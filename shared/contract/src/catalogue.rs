@@ -1,11 +1,11 @@
 //! The catalogue: everything that is declared, as one list.
 
 use crate::endpoint::EndpointEntry;
-use crate::{registry, work};
+use crate::{registry, routing, work};
 
 /// Every endpoint of every service.
 pub fn endpoints() -> impl Iterator<Item = &'static EndpointEntry> {
-    registry::ENDPOINTS.iter().chain(work::ENDPOINTS)
+    registry::ENDPOINTS.iter().chain(work::ENDPOINTS).chain(routing::ENDPOINTS)
 }
 
 #[cfg(test)]

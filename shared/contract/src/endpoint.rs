@@ -10,17 +10,20 @@ pub enum Service {
     Registry,
     /// Tasks.
     Work,
+    /// Messages and intents.
+    Routing,
 }
 
 impl Service {
     /// Every service.
-    pub const ALL: [Self; 2] = [Self::Registry, Self::Work];
+    pub const ALL: [Self; 3] = [Self::Registry, Self::Work, Self::Routing];
 
     /// The token in subjects.
     pub const fn token(self) -> &'static str {
         match self {
             Self::Registry => "registry",
             Self::Work => "work",
+            Self::Routing => "routing",
         }
     }
 
@@ -29,6 +32,7 @@ impl Service {
         match self {
             Self::Registry => "the registry",
             Self::Work => "work distribution",
+            Self::Routing => "semantic routing",
         }
     }
 
@@ -37,6 +41,7 @@ impl Service {
         match self {
             Self::Registry => "troupe-registry",
             Self::Work => "troupe-work-distribution",
+            Self::Routing => "troupe-semantic-routing",
         }
     }
 }

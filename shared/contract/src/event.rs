@@ -3,9 +3,78 @@
 //! CloudEvents 1.0 in binary mode. An event is derived from a write that was acknowledged, is sent at
 //! least once, and carries the same `ce-id` whenever it is sent again.
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use troupe_domain::{Agent, AgentId, AgentStatus, Name, Task, TaskId, TaskStatus, Timestamp};
+
+/// Declares the kinds of an entity's events, each with its token and a sentence.
+macro_rules! event_kinds {
+    ($name:ident, $about:literal; $($kind:ident = $token:literal: $summary:literal;)+) => {
+        #[doc = $about]
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord,
+            serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+        )]
+        #[serde(rename_all = "snake_case")]
+        pub enum $name {
+            $(#[doc = $summary] $kind),+
+        }
+
+        impl $name {
+            /// Every event, with its sentence.
+            pub const ALL: &[(Self, &str)] = &[$((Self::$kind, $summary)),+];
+
+            /// The token in subjects.
+            pub const fn token(self) -> &'static str {
+                match self { $(Self::$kind => $token),+ }
+            }
+        }
+    };
+}
+
+mod routing;
+
+pub use routing::*;
+
+/// The events of one kind of entity, as data.
+#[derive(Debug, Clone)]
+pub struct EventEntry {
+    /// The entity's token.
+    pub entity: &'static str,
+    /// The tokens of its events, each with a sentence.
+    pub kinds: Vec<(&'static str, &'static str)>,
+    /// The schema of their data.
+    pub data: fn(&mut SchemaGenerator) -> Schema,
+}
+
+/// Every event of every entity.
+pub fn entries() -> Vec<EventEntry> {
+    macro_rules! entry {
+        ($entity:expr, $kinds:ty, $data:ty) => {
+            EventEntry {
+                entity: $entity,
+                kinds: <$kinds>::ALL.iter().map(|(kind, text)| (kind.token(), *text)).collect(),
+                data: |generator| generator.subschema_for::<$data>(),
+            }
+        };
+    }
+    vec![
+        EventEntry {
+            entity: TASK,
+            kinds: TaskEventKind::ALL.iter().map(|kind| (kind.token(), kind.summary())).collect(),
+            data: |generator| generator.subschema_for::<TaskEvent>(),
+        },
+        EventEntry {
+            entity: AGENT,
+            kinds: AgentEventKind::ALL.iter().map(|kind| (kind.token(), kind.summary())).collect(),
+            data: |generator| generator.subschema_for::<AgentEvent>(),
+        },
+        entry!(MAILBOX, MailboxEventKind, MailboxEvent),
+        entry!(SESSION, SessionEventKind, SessionEvent),
+        entry!(BREAKER, BreakerEventKind, BreakerEvent),
+        entry!(ROUTE, RouteEventKind, RouteEvent),
+    ]
+}
 
 /// The entity token of agents' events.
 pub const AGENT: &str = "agent";

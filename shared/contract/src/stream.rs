@@ -12,6 +12,15 @@ pub enum WhenFull {
     DropOldest,
 }
 
+/// Under which subject a stream stores what it takes in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transform {
+    /// The subject that comes.
+    pub source: String,
+    /// The subject that is stored, with the server's mapping functions.
+    pub destination: String,
+}
+
 /// A stream as data.
 #[derive(Debug, Clone)]
 pub struct StreamSpec {
@@ -33,13 +42,17 @@ pub struct StreamSpec {
     pub duplicate_window_s: u64,
     /// Facts that are checked when the stream already exists.
     pub metadata: Vec<(&'static str, String)>,
+    /// Under which subject it stores what it takes in, where that is another.
+    pub transform: Option<Transform>,
 }
 
 /// The server reserves what a stream may hold, so that the sum must fit a small machine.
-const MIB: i64 = 1024 * 1024;
+pub(crate) const MIB: i64 = 1024 * 1024;
 
 /// Bytes of the log of one shard of work distribution.
 pub const WORK_LOG_BYTES: i64 = 1024 * MIB;
+/// Bytes of the log of one shard of semantic routing.
+pub const ROUTING_LOG_BYTES: i64 = 1024 * MIB;
 
 /// The log of one shard of a service: records, snapshots and their manifest. It is the truth, so that
 /// nothing ages out: the owner purges what a snapshot covers.
@@ -55,6 +68,7 @@ pub fn shard_log(service: Service, shard: u16, shards: u16, max_bytes: i64) -> S
         when_full: WhenFull::Refuse,
         duplicate_window_s: 120,
         metadata: vec![("troupe.shards", shards.to_string())],
+        transform: None,
     }
 }
 
@@ -70,6 +84,7 @@ pub fn agents() -> StreamSpec {
         when_full: WhenFull::Refuse,
         duplicate_window_s: 120,
         metadata: Vec::new(),
+        transform: None,
     }
 }
 
@@ -85,6 +100,7 @@ pub fn events() -> StreamSpec {
         when_full: WhenFull::DropOldest,
         duplicate_window_s: 120,
         metadata: Vec::new(),
+        transform: None,
     }
 }
 
@@ -100,6 +116,7 @@ pub fn mailboxes() -> StreamSpec {
         when_full: WhenFull::Refuse,
         duplicate_window_s: 120,
         metadata: Vec::new(),
+        transform: None,
     }
 }
 

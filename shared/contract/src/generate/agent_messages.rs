@@ -3,7 +3,12 @@
 //! Invariant: each ends in the sender's name, so that credentials bind it. What carries such a
 //! message today is said here, so that no document promises more than exists.
 
+use troupe_domain::limits::MAX_TOPIC_TOKENS;
+
 use crate::subject::PREFIX;
+
+/// The place that may have more than one token.
+const TOPIC: &str = "{topic}";
 
 /// What happens to a message once it is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +43,8 @@ impl Carried {
     }
 }
 
-/// A subject for agents' messages. Places in braces are single tokens.
+/// A subject for agents' messages. Places in braces are single tokens, but for `{topic}`, which may
+/// have more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AgentMessage {
     /// What people call it.
@@ -65,7 +71,7 @@ pub const ALL: [AgentMessage; 4] = [
     AgentMessage {
         name: "topic",
         tail: "topic.{topic}.{sender}",
-        summary: "A message to whoever follows a topic.",
+        summary: "A message to whoever follows a topic; a topic is 1 to 8 names with dots between.",
         carried: Carried::Live,
         public: true,
     },
@@ -91,23 +97,39 @@ impl AgentMessage {
         format!("{PREFIX}.{}", self.tail)
     }
 
-    /// What `sender` publishes to: its own name at the end, everything else open.
-    pub fn published_by(&self, sender: &str) -> String {
-        self.filled(|place| if place == "{sender}" { sender } else { "*" })
+    /// What `sender` publishes to: its own name at the end, everything else open. A pattern cannot
+    /// leave a number of tokens open before a name, so that there is one for each length of a topic.
+    pub fn published_by(&self, sender: &str) -> Vec<String> {
+        let lengths = if self.tail.contains(TOPIC) { MAX_TOPIC_TOKENS } else { 1 };
+        (1..=lengths)
+            .map(|length| {
+                let topic = vec!["*"; length].join(".");
+                self.filled(|place| match place {
+                    "{sender}" => sender.to_owned(),
+                    TOPIC => topic.clone(),
+                    _ => "*".to_owned(),
+                })
+            })
+            .collect()
     }
 
     /// What `reader` subscribes to: its own mailbox, or what is public.
     pub fn read_by(&self, reader: &str) -> Option<String> {
+        if self.public
+            && let Some((stem, _)) = self.tail.split_once(TOPIC)
+        {
+            return Some(format!("{PREFIX}.{stem}>"));
+        }
         let own = self.tail.contains("{recipient}");
-        (own || self.public)
-            .then(|| self.filled(|place| if place == "{recipient}" { reader } else { "*" }))
+        let fill = |place: &str| if place == "{recipient}" { reader } else { "*" }.to_owned();
+        (own || self.public).then(|| self.filled(fill))
     }
 
-    fn filled<'a>(&self, fill: impl Fn(&str) -> &'a str) -> String {
+    fn filled(&self, fill: impl Fn(&str) -> String) -> String {
         let tokens: Vec<_> = self
             .tail
             .split('.')
-            .map(|token| if token.starts_with('{') { fill(token) } else { token })
+            .map(|token| if token.starts_with('{') { fill(token) } else { token.to_owned() })
             .collect();
         format!("{PREFIX}.{}", tokens.join("."))
     }
@@ -122,11 +144,9 @@ mod tests {
     fn every_one_ends_in_its_sender() {
         for message in ALL {
             assert!(message.address().ends_with(".{sender}"), "{}", message.name);
-            assert!(
-                message.published_by("alice").rsplit('.').next() == Some("alice"),
-                "{}",
-                message.name
-            );
+            for subject in message.published_by("alice") {
+                assert_eq!(subject.rsplit('.').next(), Some("alice"), "{}", message.name);
+            }
         }
     }
 
@@ -135,7 +155,7 @@ mod tests {
         let mailbox = ALL[0];
         let alice = Name::parse("alice").unwrap();
         assert_eq!(mailbox.read_by("alice").unwrap(), crate::subject::mailbox(&alice));
-        assert_eq!(crate::stream::mailboxes().subjects, [mailbox.filled(|_| "*")]);
+        assert_eq!(crate::stream::mailboxes().subjects, [mailbox.filled(|_| "*".to_owned())]);
         assert_eq!(mailbox.carried, Carried::Stored);
     }
 }

@@ -6,10 +6,9 @@
 use serde_json::{Map, Value, json};
 
 use super::agent_messages::{self, AgentMessage};
-use super::schemas::{Bundle, EndpointSchemas};
+use super::schemas::{Bundle, EndpointSchemas, EventSchemas};
 use super::{operation_address, sorted_json, with_last_token};
 use crate::endpoint::Audience;
-use crate::event::{self, AgentEventKind, TaskEventKind};
 use crate::headers::{self, cloud_events};
 use crate::subject;
 
@@ -33,11 +32,10 @@ pub fn asyncapi() -> String {
     for endpoint in &bundle.endpoints {
         parts.endpoint(endpoint);
     }
-    for kind in TaskEventKind::ALL {
-        parts.event(event::TASK, kind.token(), kind.summary(), &bundle.task_event);
-    }
-    for kind in AgentEventKind::ALL {
-        parts.event(event::AGENT, kind.token(), kind.summary(), &bundle.agent_event);
+    for EventSchemas { entry, data } in &bundle.events {
+        for (kind, summary) in &entry.kinds {
+            parts.event(entry.entity, kind, summary, data);
+        }
     }
     for message in &agent_messages::ALL {
         parts.agent_message(message);
@@ -220,6 +218,7 @@ fn parameter(place: &str) -> &'static str {
     match place {
         "sender" => "The name in the sender's credentials.",
         "recipient" => "The agent that reads it.",
+        "topic" => "1 to 8 names, each a token.",
         _ => "A name, one token.",
     }
 }
@@ -305,7 +304,7 @@ fn event_headers(entity: &str, kind: &str) -> Value {
 mod tests {
     use super::super::schemas::references;
     use super::*;
-    use crate::catalogue;
+    use crate::{catalogue, event};
 
     fn document() -> Value {
         serde_json::from_str(&asyncapi()).unwrap()
@@ -319,7 +318,7 @@ mod tests {
         assert!(addresses.contains(&"troupe.v1.registry.register.{caller}"));
         assert!(addresses.contains(&"troupe.v1.event.task.{task_id}.task_completed"));
         assert!(addresses.contains(&"troupe.v1.agent.{recipient}.inbox.{sender}"));
-        let events = TaskEventKind::ALL.len() + AgentEventKind::ALL.len();
+        let events: usize = event::entries().iter().map(|entry| entry.kinds.len()).sum();
         let stored = 1;
         assert_eq!(
             document["operations"].as_object().unwrap().len(),

@@ -77,7 +77,7 @@ fn for_name(kind: Kind, name: &str) -> Permissions {
 
 fn agent(name: &str) -> Permissions {
     let mut publish = requests(name, |audience| audience == Audience::Everyone);
-    publish.extend(agent_messages::ALL.iter().map(|message| message.published_by(name)));
+    publish.extend(agent_messages::ALL.iter().flat_map(|message| message.published_by(name)));
     publish.extend(replaying_events());
     // To itself, to learn that the server has everything that was sent before.
     publish.push(inbox(name));
@@ -126,13 +126,20 @@ fn of_service(service: Service, name: &str) -> Permissions {
 }
 
 /// What only this service writes: its events and its truth.
-fn written_by(service: Service) -> [String; 2] {
+fn written_by(service: Service) -> Vec<String> {
+    let events = |entity: &str| format!("{PREFIX}.event.{entity}.>");
     match service {
         Service::Registry => {
-            [format!("{PREFIX}.event.{}.>", event::AGENT), format!("{PREFIX}.state.agent.*")]
+            vec![events(event::AGENT), format!("{PREFIX}.state.agent.*")]
         }
         Service::Work => {
-            [format!("{PREFIX}.event.{}.>", event::TASK), format!("{PREFIX}.log.work.>")]
+            vec![events(event::TASK), format!("{PREFIX}.log.work.>")]
+        }
+        Service::Routing => {
+            let entities = [event::MAILBOX, event::SESSION, event::BREAKER, event::ROUTE];
+            let mut written: Vec<String> = entities.into_iter().map(events).collect();
+            written.push(format!("{PREFIX}.log.{}.>", service.token()));
+            written
         }
     }
 }
@@ -244,7 +251,11 @@ mod tests {
         let permissions = permissions_of(Kind::Agent, &name("alice"));
         assert!(allows(&permissions.publish, "troupe.v1.agent.bob.inbox.alice"));
         assert!(!allows(&permissions.publish, "troupe.v1.agent.bob.inbox.bob"));
+        assert!(allows(&permissions.publish, "troupe.v1.topic.news.alice"));
+        assert!(allows(&permissions.publish, "troupe.v1.topic.a.b.c.d.e.f.g.h.alice"));
         assert!(!allows(&permissions.publish, "troupe.v1.topic.news.bob"));
+        assert!(!allows(&permissions.publish, "troupe.v1.topic.alice.bob"));
+        assert!(!allows(&permissions.publish, "troupe.v1.ingress.inbox.0.bob.alice"));
         assert!(!allows(&permissions.publish, "troupe.v1.event.task.t1.task_completed"));
         assert!(!allows(&permissions.publish, "troupe.v1.internal.work.ready"));
         assert!(allows(&permissions.subscribe, "troupe.v1.agent.alice.inbox.bob"));
@@ -291,6 +302,9 @@ mod tests {
             subject::shard_manifest(Service::Work, 0),
             subject::event(event::TASK, &name("t"), "task_created"),
             subject::event(event::AGENT, &name("a"), "agent_crashed"),
+            subject::shard_log(Service::Routing, 0),
+            subject::event(event::MAILBOX, &name("a"), "message_dead"),
+            subject::event(event::SESSION, &name("s"), "session_closed"),
         ] {
             assert!(allows(&publish, &subject), "{subject}");
         }

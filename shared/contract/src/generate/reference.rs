@@ -10,10 +10,9 @@ use serde_json::Value;
 use troupe_domain::Code;
 
 use self::schema_text::{description, fields_table, flattened, target, type_section};
-use super::schemas::{Bundle, EndpointSchemas};
+use super::schemas::{Bundle, EndpointSchemas, EventSchemas};
 use super::{DOCUMENTED_SHARDS, agent_messages, limits, operation_address};
 use crate::endpoint::{Audience, Service};
-use crate::event::{AgentEventKind, TaskEventKind};
 use crate::headers::{self, cloud_events};
 use crate::stream::{self, StreamSpec, WhenFull};
 use crate::subject;
@@ -146,14 +145,13 @@ impl Page {
             "CloudEvents 1.0 in binary mode, published by services only, at least once: the same \
              `ce-id` is the same event.",
         );
-        let task = TaskEventKind::ALL.map(|kind| (kind.token(), kind.summary()));
-        self.entity_events("task", &task, &bundle.task_event);
-        let agent = AgentEventKind::ALL.map(|kind| (kind.token(), kind.summary()));
-        self.entity_events("agent", &agent, &bundle.agent_event);
+        for EventSchemas { entry, data } in &bundle.events {
+            self.entity_events(entry.entity, &entry.kinds, data);
+        }
     }
 
     fn entity_events(&mut self, entity: &str, kinds: &[(&str, &str)], data: &Value) {
-        self.heading(3, format_args!("Events of {entity}s"));
+        self.heading(3, format_args!("Events of {}", many(entity)));
         let stem = subject::events_of(entity, None).replacen('*', "<id>", 1);
         self.line(format_args!("Data: {}.\n", schema_text::type_of(data)));
         let rows = kinds.iter().map(|(kind, summary)| {
@@ -234,6 +232,11 @@ fn code_meanings() -> impl Fn(Code) -> String {
     }
 }
 
+/// The name of a kind of entity, of many.
+fn many(entity: &str) -> String {
+    format!("{entity}{}", if entity.ends_with('x') { "es" } else { "s" })
+}
+
 fn stream_row(spec: StreamSpec) -> Vec<String> {
     let mut keeps = Vec::new();
     if spec.max_messages_per_subject > 0 {
@@ -260,7 +263,7 @@ fn stream_row(spec: StreamSpec) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalogue;
+    use crate::{catalogue, event};
 
     #[test]
     fn everything_declared_is_on_the_page() {
@@ -269,8 +272,8 @@ mod tests {
             assert!(page.contains(&operation_address(entry)), "{}", entry.operation);
             assert!(page.contains(entry.summary), "{}", entry.operation);
         }
-        for kind in TaskEventKind::ALL {
-            assert!(page.contains(kind.summary()), "{kind:?}");
+        for (kind, summary) in event::entries().into_iter().flat_map(|entry| entry.kinds) {
+            assert!(page.contains(kind) && page.contains(summary), "{kind}");
         }
         for limit in limits::ALL {
             assert!(page.contains(limit.name), "{}", limit.name);

@@ -14,7 +14,7 @@ use troupe_domain::Fault;
 use super::{operation_address, sorted_json};
 use crate::catalogue;
 use crate::endpoint::EndpointEntry;
-use crate::event::{AgentEvent, TaskEvent};
+use crate::event::{self, EventEntry};
 
 const INPUT_SUFFIX: &str = "Input";
 
@@ -24,10 +24,8 @@ pub(super) struct Bundle {
     pub(super) definitions: BTreeMap<String, Value>,
     /// In the order of the catalogue.
     pub(super) endpoints: Vec<EndpointSchemas>,
-    /// The data of a task's event.
-    pub(super) task_event: Value,
-    /// The data of an agent's event.
-    pub(super) agent_event: Value,
+    /// The data of each entity's events.
+    pub(super) events: Vec<EventSchemas>,
     /// The body of a refusal.
     pub(super) fault: Value,
 }
@@ -37,6 +35,12 @@ pub(super) struct EndpointSchemas {
     pub(super) entry: &'static EndpointEntry,
     pub(super) request: Value,
     pub(super) reply: Value,
+}
+
+/// The events of one entity, with the schema of their data.
+pub(super) struct EventSchemas {
+    pub(super) entry: EventEntry,
+    pub(super) data: Value,
 }
 
 impl Bundle {
@@ -63,8 +67,10 @@ impl Bundle {
                 reply: Value::from((entry.reply)(&mut writes)),
             })
             .collect();
-        let task_event = subschema::<TaskEvent>(&mut writes);
-        let agent_event = subschema::<AgentEvent>(&mut writes);
+        let events = event::entries().into_iter();
+        let events = events
+            .map(|entry| EventSchemas { data: Value::from((entry.data)(&mut writes)), entry })
+            .collect();
         let fault = subschema::<Fault>(&mut writes);
 
         let mut inputs: BTreeMap<_, _> = reads.take_definitions(true).into_iter().collect();
@@ -82,7 +88,7 @@ impl Bundle {
             let name = if different.contains(&name) { input_name(&name) } else { name };
             definitions.insert(name, value);
         }
-        Self { definitions, endpoints, task_event, agent_event, fault }
+        Self { definitions, endpoints, events, fault }
     }
 }
 
@@ -191,6 +197,8 @@ pub fn schemas() -> String {
             (name, json!({"subject": subject, "request": request, "reply": reply}))
         })
         .collect();
+    let events: Map<String, Value> =
+        bundle.events.into_iter().map(|e| (e.entry.entity.to_owned(), e.data)).collect();
     sorted_json::text(&json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "urn:troupe:contract:v1",
@@ -198,7 +206,7 @@ pub fn schemas() -> String {
         "description": "Requests as they are read, replies and events as they are written.",
         "$defs": bundle.definitions,
         "x-endpoints": endpoints,
-        "x-events": {"task": bundle.task_event, "agent": bundle.agent_event},
+        "x-events": events,
         "x-fault": bundle.fault,
     }))
 }
