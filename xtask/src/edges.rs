@@ -1,4 +1,4 @@
-//! The arrows between crates: domain ← contract ← bus ← services, cli.
+//! The arrows between crates: domain ← contract ← bus ← shard ← services, cli.
 //!
 //! Only what ships counts: a test may stand on more than the crate that it tests.
 
@@ -13,6 +13,8 @@ const PURE: [&str; 2] = ["troupe-domain", "troupe-contract"];
 const IMPURE: [&str; 2] = ["tokio", "async-nats"];
 /// Who may name NATS: the bus, the real servers of tests, and raw baselines of benchmarks.
 const MAY_USE_NATS: [&str; 4] = ["troupe-bus", "troupe-testkit", "troupe-cli", "troupe-bench"];
+/// The machinery of shards, for services to stand on.
+const SHARDS: &str = "troupe-shard";
 /// Who may name Redis: services, in their store modules.
 const MAY_USE_REDIS: [&str; 2] = ["troupe-registry", "troupe-work-distribution"];
 
@@ -25,6 +27,7 @@ struct Graph {
     any: BTreeMap<String, BTreeSet<String>>,
     members: BTreeSet<String>,
     services: BTreeSet<String>,
+    shared: BTreeSet<String>,
 }
 
 /// Fails with every edge that should not be there.
@@ -49,9 +52,13 @@ impl Graph {
             metadata.packages.iter().map(|p| (&p.id, p.name.to_string())).collect();
         for package in metadata.workspace_packages() {
             let name = package.name.to_string();
-            let folder = package.manifest_path.strip_prefix(&metadata.workspace_root);
-            if folder.is_ok_and(|folder| folder.starts_with("services")) {
+            let folder = package.manifest_path.strip_prefix(&metadata.workspace_root).ok();
+            let is_in = |top: &str| folder.is_some_and(|folder| folder.starts_with(top));
+            if is_in("services") {
                 graph.services.insert(name.clone());
+            }
+            if is_in("shared") {
+                graph.shared.insert(name.clone());
             }
             graph.members.insert(name);
         }
@@ -95,6 +102,13 @@ impl Graph {
             if self.services.contains(from) {
                 let others = self.services.iter().filter(|to| ships(to));
                 wrong.extend(others.map(|to| format!("{from} must ask {to} over the bus")));
+            }
+            if self.shared.contains(from) {
+                let above = self.services.iter().filter(|to| ships(to));
+                wrong.extend(above.map(|to| format!("{from} is shared and must not know {to}")));
+            }
+            if from != SHARDS && !self.services.contains(from) && ships(SHARDS) {
+                wrong.push(format!("{from} is no service: {SHARDS} is for those"));
             }
         }
         wrong
@@ -169,8 +183,11 @@ mod tests {
             ("troupe-client", "async-nats"),
             ("troupe-client", "redis"),
             ("troupe-parts", "xtask"),
+            ("troupe-shard", "troupe-registry"),
+            ("troupe-client", "troupe-shard"),
         ]);
         graph.services = ["troupe-registry", "troupe-work-distribution"].map(str::to_owned).into();
-        assert_eq!(graph.violations().len(), 4, "{:?}", graph.violations());
+        graph.shared = ["troupe-shard".to_owned()].into();
+        assert_eq!(graph.violations().len(), 6, "{:?}", graph.violations());
     }
 }
