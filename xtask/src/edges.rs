@@ -17,6 +17,9 @@ const MAY_USE_NATS: [&str; 4] = ["troupe-bus", "troupe-testkit", "troupe-cli", "
 const SHARDS: &str = "troupe-shard";
 /// Who may name Redis: services, in their store modules.
 const MAY_USE_REDIS: [&str; 2] = ["troupe-registry", "troupe-work-distribution"];
+/// What runs models, and the only crate that may name it.
+const MODELS: [&str; 4] = ["fastembed", "hf-hub", "ort", "tokenizers"];
+const MAY_USE_MODELS: &str = "troupe-embedding";
 
 /// Packages of the workspace with what each depends on.
 #[derive(Debug, Default)]
@@ -95,6 +98,9 @@ impl Graph {
             }
             if ships("redis") && !MAY_USE_REDIS.contains(&from.as_str()) {
                 wrong.push(format!("{from} has no store that may use redis"));
+            }
+            if from != MAY_USE_MODELS && MODELS.iter().any(|model| ships(model)) {
+                wrong.push(format!("{from} must embed through {MAY_USE_MODELS}"));
             }
             if self.any.get(from).is_some_and(|set| set.contains("xtask")) {
                 wrong.push(format!("{from} must not depend on xtask"));
@@ -182,12 +188,14 @@ mod tests {
             ("troupe-registry", "troupe-work-distribution"),
             ("troupe-client", "async-nats"),
             ("troupe-client", "redis"),
+            ("troupe-client", "ort"),
+            ("troupe-embedding", "ort"),
             ("troupe-parts", "xtask"),
             ("troupe-shard", "troupe-registry"),
             ("troupe-client", "troupe-shard"),
         ]);
         graph.services = ["troupe-registry", "troupe-work-distribution"].map(str::to_owned).into();
         graph.shared = ["troupe-shard".to_owned()].into();
-        assert_eq!(graph.violations().len(), 6, "{:?}", graph.violations());
+        assert_eq!(graph.violations().len(), 7, "{:?}", graph.violations());
     }
 }
