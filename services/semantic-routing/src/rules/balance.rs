@@ -163,10 +163,10 @@ fn least(equals: &[Choice<'_>], chance: u64, latency: impl Fn(&Reading) -> f64) 
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{Balancer, Choice, Reading, Strategy, power_of_two};
     use crate::rules::performance::histogram::Quantiles;
     use proptest::prelude::*;
-    use troupe_domain::Name;
+    use troupe_domain::{AgentId, Name};
 
     fn reading(outstanding: u32, latency_us: f64, success: f64) -> Reading {
         let quantiles =

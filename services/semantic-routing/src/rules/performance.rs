@@ -145,15 +145,37 @@ impl Performance {
 
     /// What is known of `agent`.
     pub fn reading(&self, agent: &AgentId, now: Timestamp) -> Reading {
+        self.tracks.get(agent).map_or_else(|| self.unmeasured(), |track| self.read(track, now))
+    }
+
+    /// What is known of `agent`, and its expected success at `capability`: what it did there, with
+    /// what it did at anything as the prior.
+    pub fn reading_at(&self, agent: &AgentId, capability: &Name, now: Timestamp) -> (Reading, f64) {
         let Some(track) = self.tracks.get(agent) else {
-            return Reading {
-                outstanding: 0,
-                latency_us: self.medians.latency_us,
-                quantiles: self.medians.quantiles,
-                success: self.config.prior_success,
-                calls: 0,
-            };
+            return (self.unmeasured(), self.config.prior_success);
         };
+        let reading = self.read(track, now);
+        let here = track.by_capability.iter().find(|(name, _)| name == capability);
+        let success = here.map_or(reading.success, |(_, s)| self.rate(s, now, reading.success));
+        (reading, success)
+    }
+
+    /// Calls under way at `agent`.
+    pub fn outstanding(&self, agent: &AgentId) -> u32 {
+        self.tracks.get(agent).map_or(0, |track| track.outstanding)
+    }
+
+    fn unmeasured(&self) -> Reading {
+        Reading {
+            outstanding: 0,
+            latency_us: self.medians.latency_us,
+            quantiles: self.medians.quantiles,
+            success: self.config.prior_success,
+            calls: 0,
+        }
+    }
+
+    fn read(&self, track: &Track, now: Timestamp) -> Reading {
         let decay_ms = self.config.latency_decay_ms as f64;
         let calls = track.histogram.count();
         let warm = calls >= self.config.warm_up_calls;
@@ -164,15 +186,6 @@ impl Performance {
             success: self.rate(&track.success, now, self.config.prior_success),
             calls,
         }
-    }
-
-    /// Expected success of `agent` at `capability`: what it did there, with what it did at
-    /// anything as the prior.
-    pub fn success_at(&self, agent: &AgentId, capability: &Name, now: Timestamp) -> f64 {
-        let Some(track) = self.tracks.get(agent) else { return self.config.prior_success };
-        let overall = self.rate(&track.success, now, self.config.prior_success);
-        let here = track.by_capability.iter().find(|(name, _)| name == capability);
-        here.map_or(overall, |(_, success)| self.rate(success, now, overall))
     }
 
     /// The agent has left.
@@ -211,8 +224,7 @@ impl Performance {
         let median = |of: &dyn Fn(&Track) -> f64| {
             let mut values: Vec<f64> = warm.iter().map(|track| of(track)).collect();
             let middle = values.len() / 2;
-            (!values.is_empty())
-                .then(|| *values.select_nth_unstable_by(middle, f64::total_cmp).1)
+            (!values.is_empty()).then(|| *values.select_nth_unstable_by(middle, f64::total_cmp).1)
         };
         let fresh = (
             median(&|track| track.latency.estimate_us(now, decay_ms, old).max(1.0)),

@@ -181,7 +181,8 @@ mod tests {
                 }
                 let mut all: Vec<(u32, u8)> = recent.iter().map(|(k, v)| (*k, *v)).collect();
                 let mut want = model.clone();
-                (all.sort_unstable(), want.sort_unstable());
+                all.sort_unstable();
+                want.sort_unstable();
                 prop_assert_eq!(all, want);
                 for (key, value) in &model {
                     prop_assert_eq!(recent.get(key), Some(value));

@@ -59,13 +59,17 @@ mod tests {
 
     #[test]
     fn what_people_write_passes_and_what_they_do_not_is_named() {
-        for text in ["résumé 🙂", "שלום עולם", "two\nlines", "取消订单", "👩‍🚀"] {
+        for text in ["résumé 🙂", "שלום עולם", "two\nlines", "取消订单", "👩‍🚀"]
+        {
             assert_eq!(check("text", text), Ok(()), "{text}");
         }
         let why = |text: &str| check("utterances[2]", text).unwrap_err();
         assert!(why(" \n").message.contains("empty"));
         assert!(why("a\u{7}b").message.contains("U+0007"));
-        assert_eq!(why(&"x".repeat(MAX_UTTERANCE_BYTES + 1)).details["limit"], "MAX_UTTERANCE_BYTES");
+        assert_eq!(
+            why(&"x".repeat(MAX_UTTERANCE_BYTES + 1)).details["limit"],
+            "MAX_UTTERANCE_BYTES"
+        );
         assert_eq!(why("\0").details["field"], "utterances[2]");
     }
 }

@@ -35,9 +35,7 @@ impl State {
 }
 
 /// What replicas tell each other of one breaker. The order of the fields is the order of the merge.
-#[derive(
-    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Shared {
     /// Raised by every change.
     pub version: u64,

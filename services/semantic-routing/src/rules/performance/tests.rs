@@ -62,8 +62,10 @@ fn an_agent_that_fails_at_once_does_not_look_fast() {
         call(&mut performance, "good", 10_000, true, call_number * 100);
         call(&mut performance, "bad", 10, false, call_number * 100);
     }
-    let (good, bad) =
-        (performance.reading(&name("good"), at(5_000)), performance.reading(&name("bad"), at(5_000)));
+    let (good, bad) = (
+        performance.reading(&name("good"), at(5_000)),
+        performance.reading(&name("bad"), at(5_000)),
+    );
     assert!(bad.latency_us >= good.latency_us, "{bad:?} {good:?}");
     assert!(bad.success < 0.15 && good.success > 0.95);
     call(&mut performance, "bad", 30_000_000, false, 5_000);
@@ -81,10 +83,10 @@ fn success_at_a_capability_rests_on_success_at_anything() {
         performance.finished(&agent, Some(&go), outcome(false), at(0));
     }
     let overall = performance.reading(&agent, at(0)).success;
-    let rates = [&go, &name("never"), &rust].map(|c| performance.success_at(&agent, c, at(0)));
+    let rates = [&go, &name("never"), &rust].map(|c| performance.reading_at(&agent, c, at(0)).1);
     assert!(rates[0] < rates[1] && rates[1] < rates[2], "{rates:?}");
     assert!((rates[1] - overall).abs() < 1e-9);
-    assert!((performance.success_at(&name("b"), &rust, at(0)) - 0.9).abs() < 1e-9);
+    assert!((performance.reading_at(&name("b"), &rust, at(0)).1 - 0.9).abs() < 1e-9);
 }
 
 #[test]
