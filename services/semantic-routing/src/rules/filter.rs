@@ -9,9 +9,8 @@ pub mod roster;
 pub(super) mod tests;
 
 use serde::{Deserialize, Serialize};
-use troupe_domain::capability::check_required;
-use troupe_domain::limits::MAX_FILTER_NAMES;
-use troupe_domain::{AgentId, Fault, Name, RequiredCapability, Role, Surface, Timestamp};
+use troupe_domain::message::IntentFilters;
+use troupe_domain::{AgentId, Name, RequiredCapability, Timestamp};
 
 use super::breaker::ejection::{Badness, spare};
 use super::breaker::{Admission, Breakers};
@@ -22,48 +21,17 @@ use roster::{Roster, Row};
 /// Names that are told of those whom one filter removed; the rest is a number.
 pub const MAX_NAMED_REMOVALS: usize = 16;
 
-/// What the sender insists on; an empty list of a kind lets everybody pass.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Needs {
-    /// Any of these roles.
-    pub roles: Vec<Role>,
-    /// All of these capabilities.
-    pub capabilities: Vec<RequiredCapability>,
-    /// Any of these surfaces.
-    pub surfaces: Vec<Surface>,
-    /// None of these.
-    pub exclude: Vec<AgentId>,
-}
-
-impl Needs {
-    /// Refuses lists that are too long and proficiencies that are none, by name.
-    pub fn check(&self) -> Result<(), Fault> {
-        let counts = [
-            ("roles", self.roles.len()),
-            ("surfaces", self.surfaces.len()),
-            ("exclude_agent_ids", self.exclude.len()),
-        ];
-        for (field, count) in counts {
-            if count > MAX_FILTER_NAMES {
-                let fault = Fault::exhausted("MAX_FILTER_NAMES", MAX_FILTER_NAMES);
-                return Err(fault.with("field", field));
-            }
-        }
-        check_required("capabilities", &self.capabilities)
-    }
-}
-
 /// A hard constraint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Filter {
     /// It is offline, crashed, starting or leaving.
     Alive,
-    /// It plays none of the roles.
+    /// It plays another role.
     Role,
     /// It lacks a capability, or is not good enough at it.
     Capability,
-    /// It is on none of the surfaces.
+    /// It meets its people elsewhere.
     Surface,
     /// It was named as not wanted.
     Exclude,
@@ -146,25 +114,29 @@ impl Removals {
 }
 
 /// Everybody who passes what the sender insists on, whatever the message means.
-pub fn pass(roster: &Roster, needs: &Needs, removals: &mut Removals) -> Bits {
+pub fn pass(roster: &Roster, needs: &IntentFilters, removals: &mut Removals) -> Bits {
     let everybody = roster.everybody();
     let alive = everybody.and(roster.taking_work());
     let mut left = removals.narrow(roster, Filter::Alive, everybody, alive);
-    if !needs.roles.is_empty() {
-        let passing = left.and(&roster.in_roles(&needs.roles));
+    if let Some(role) = &needs.role {
+        let passing = roster.in_role(role).map(|playing| left.and(playing)).unwrap_or_default();
         left = removals.narrow(roster, Filter::Role, &left, passing);
     }
     if !needs.capabilities.is_empty() {
         let passing = able(roster, &left, &needs.capabilities);
         left = removals.narrow(roster, Filter::Capability, &left, passing);
     }
-    if !needs.surfaces.is_empty() {
-        let passing = left.and(&roster.on_surfaces(&needs.surfaces));
+    if let Some(surface) = needs.surface {
+        let passing = roster.on_surface(surface).map(|there| left.and(there)).unwrap_or_default();
         left = removals.narrow(roster, Filter::Surface, &left, passing);
     }
-    if !needs.exclude.is_empty() {
+    if !needs.exclude_agent_ids.is_empty() {
         let mut passing = left.clone();
-        needs.exclude.iter().filter_map(|id| roster.slot(id)).for_each(|slot| passing.unset(slot));
+        needs
+            .exclude_agent_ids
+            .iter()
+            .filter_map(|id| roster.slot(id))
+            .for_each(|slot| passing.unset(slot));
         left = removals.narrow(roster, Filter::Exclude, &left, passing);
     }
     left

@@ -11,13 +11,14 @@ mod ranking;
 mod tests;
 
 use serde::{Deserialize, Serialize};
-use troupe_domain::{AgentId, Fault, Name, RequiredCapability, Role, Timestamp};
+use troupe_contract::routing::RouteTarget;
+use troupe_domain::message::{Fallback, IntentFilters};
+use troupe_domain::{AgentId, Fault, Name, RequiredCapability, Timestamp};
 
 use super::balance::Balancer;
 use super::breaker::{Breakers, State};
-use super::filter::bits::Bits;
 use super::filter::roster::Roster;
-use super::filter::{self, Filter, Gate, Needs, Removals};
+use super::filter::{self, Filter, Gate, Removals};
 use super::performance::Performance;
 use super::score::{Parts, Weights};
 
@@ -28,51 +29,13 @@ pub const MAX_RANKED: usize = 16;
 /// Words of a text that are compared with names of capabilities.
 const MAX_MATCHED_WORDS: usize = 64;
 
-/// What a route leads to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Target {
-    /// One agent.
-    Agent(AgentId),
-    /// Anybody with the role.
-    Role(Role),
-    /// Anybody with the capability.
-    Capability(RequiredCapability),
-}
-
-impl Target {
-    /// What breakers and success are kept under: the capability, or the name that stands for it.
-    pub fn key(&self) -> &Name {
-        match self {
-            Self::Agent(name) | Self::Role(name) => name,
-            Self::Capability(need) => &need.name,
-        }
-    }
-
-    fn among(&self, roster: &Roster, left: &Bits) -> Bits {
-        match self {
-            Self::Agent(id) => {
-                let mut one = Bits::default();
-                roster
-                    .slot(id)
-                    .filter(|slot| left.contains(*slot))
-                    .iter()
-                    .for_each(|s| one.set(*s));
-                one
-            }
-            Self::Role(role) => left.and(&roster.in_roles(std::slice::from_ref(role))),
-            Self::Capability(need) => filter::able(roster, left, std::slice::from_ref(need)),
-        }
-    }
-}
-
 /// A route that is meant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Match {
     /// The route.
     pub route: Name,
     /// Where it leads.
-    pub target: Target,
+    pub target: RouteTarget,
     /// The calibrated probability that it is meant.
     pub probability: f64,
 }
@@ -88,22 +51,6 @@ pub enum Meaning {
     NotAsked,
 }
 
-/// Who gets what was not understood.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Fallback {
-    /// One agent.
-    Agent(AgentId),
-    /// Anybody with the role.
-    Role(Role),
-    /// Anybody with the capabilities that the sender insists on; where there are none, anybody with
-    /// a capability that the text names.
-    CapabilityMatching,
-    /// Nobody: the sender is told.
-    #[default]
-    Refuse,
-}
-
 /// How candidates are compared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -112,7 +59,7 @@ pub struct Policy {
     pub weights: Weights,
     /// How far below the best an equal may be.
     pub equals_margin: f64,
-    /// Who gets what was not understood.
+    /// Who gets what was not understood, where the sender does not say.
     pub fallback: Fallback,
 }
 
@@ -136,11 +83,13 @@ impl Policy {
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {
     /// What the sender insists on.
-    pub needs: &'a Needs,
+    pub needs: &'a IntentFilters,
     /// What the message means.
     pub meaning: &'a Meaning,
     /// What it says.
     pub text: &'a str,
+    /// Who gets it where it is not understood; the policy decides where nothing is said.
+    pub fallback: Option<&'a Fallback>,
 }
 
 /// Everything that is known when a question comes.
@@ -221,7 +170,7 @@ pub enum Refusal {
 struct Sought<'a> {
     via: Via,
     /// The targets with their routes and probabilities; none is everybody.
-    targets: Vec<(Option<&'a Name>, Target, f64)>,
+    targets: Vec<(Option<&'a Name>, RouteTarget, f64)>,
 }
 
 /// Finds the agent. `chance` is 64 random bits.
@@ -259,14 +208,20 @@ pub fn resolve(
     }
 }
 
+/// Whether the sender says what it needs, and not only who and where.
+fn constrains(needs: &IntentFilters) -> bool {
+    !needs.capabilities.is_empty() || needs.role.is_some()
+}
+
 /// What is looked for; `None` where nothing was understood and no fallback takes it.
 fn sought<'a>(known: &Known<'_>, question: &Question<'a>) -> Option<Sought<'a>> {
     // The first capability that the sender insists on stands for all of them.
     let constrained = |via| {
         let first = question.needs.capabilities.first().cloned();
-        let targets = first.map(|need| (None, Target::Capability(need), 0.0));
+        let targets = first.map(|need| (None, RouteTarget::Capability(need), 0.0));
         Sought { via, targets: targets.into_iter().collect() }
     };
+    let fallback = question.fallback.unwrap_or(&known.policy.fallback);
     let only = |target| Sought { via: Via::Fallback, targets: vec![(None, target, 0.0)] };
     match question.meaning {
         Meaning::NotAsked => Some(constrained(Via::Constraints)),
@@ -275,20 +230,19 @@ fn sought<'a>(known: &Known<'_>, question: &Question<'a>) -> Option<Sought<'a>> 
             let targets = followed.map(|m| (Some(&m.route), m.target.clone(), m.probability));
             Some(Sought { via: Via::Intent, targets: targets.collect() })
         }
-        Meaning::Understood(_) | Meaning::Abstained => match &known.policy.fallback {
+        Meaning::Understood(_) | Meaning::Abstained => match fallback {
             Fallback::Refuse => None,
-            Fallback::Agent(id) => Some(only(Target::Agent(id.clone()))),
-            Fallback::Role(role) => Some(only(Target::Role(role.clone()))),
-            Fallback::CapabilityMatching if !question.needs.capabilities.is_empty() => {
-                Some(constrained(Via::Fallback))
-            }
-            Fallback::CapabilityMatching => {
+            Fallback::Agent(id) => Some(only(RouteTarget::Agent(id.clone()))),
+            Fallback::Role(role) => Some(only(RouteTarget::Role(role.clone()))),
+            // Without constraints anybody would meet them: what the text names must do.
+            Fallback::Capability if constrains(question.needs) => Some(constrained(Via::Fallback)),
+            Fallback::Capability => {
                 let named = known.roster.named_in(question.text, MAX_MATCHED_WORDS);
                 let targets: Vec<_> = named
                     .into_iter()
                     .take(MAX_MATCHES)
                     .map(|name| RequiredCapability { name, min_proficiency: 0.0 })
-                    .map(|need| (None, Target::Capability(need), 0.0))
+                    .map(|need| (None, RouteTarget::Capability(need), 0.0))
                     .collect();
                 (!targets.is_empty()).then_some(Sought { via: Via::Fallback, targets })
             }

@@ -215,14 +215,14 @@ impl Roster {
         &self.taking_work
     }
 
-    /// Who plays any of `roles`.
-    pub fn in_roles(&self, roles: &[Role]) -> Bits {
-        union(roles.iter().filter_map(|role| self.by_role.get(role)))
+    /// Who plays `role`.
+    pub fn in_role(&self, role: &Role) -> Option<&Bits> {
+        self.by_role.get(role)
     }
 
-    /// Who meets people on any of `surfaces`.
-    pub fn on_surfaces(&self, surfaces: &[Surface]) -> Bits {
-        union(surfaces.iter().filter_map(|surface| self.by_surface.get(surface)))
+    /// Who meets people on `surface`.
+    pub fn on_surface(&self, surface: Surface) -> Option<&Bits> {
+        self.by_surface.get(&surface)
     }
 
     /// Who has `capability`, however well.
@@ -254,13 +254,6 @@ impl Roster {
 /// The words of a capability's name: `unit-tests` and `unit_tests` have two.
 fn words_of(name: &Name) -> impl Iterator<Item = String> {
     name.as_str().split(['-', '_']).filter(|word| !word.is_empty()).map(str::to_ascii_lowercase)
-}
-
-fn union<'a>(sets: impl Iterator<Item = &'a Bits>) -> Bits {
-    sets.fold(Bits::default(), |mut all, set| {
-        all.add(set);
-        all
-    })
 }
 
 /// True if the key is new.

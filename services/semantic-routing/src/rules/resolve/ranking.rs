@@ -1,20 +1,22 @@
 //! From those who pass to an order in which to try them.
 
+use troupe_contract::routing::RouteTarget;
 use troupe_domain::{AgentId, Name, Timestamp};
 
-use super::{Candidate, Known, MAX_RANKED, Sought, Target};
+use super::{Candidate, Known, MAX_RANKED, Sought};
 use crate::rules::balance::{Balancer, Choice};
 use crate::rules::breaker::Breaker;
 use crate::rules::filter::bits::Bits;
 use crate::rules::filter::roster::{Roster, Row};
-use crate::rules::filter::{Gate, Passed};
+use crate::rules::filter::{self, Gate, Passed};
 use crate::rules::performance::Reading;
+use crate::rules::routes::key_of;
 use crate::rules::score::Parts;
 
 /// What led to an agent.
 struct Fit<'a> {
     route: Option<&'a Name>,
-    target: &'a Target,
+    target: &'a RouteTarget,
     probability: f64,
 }
 
@@ -27,16 +29,33 @@ pub(super) struct Fits<'a> {
 
 /// Matches those who are left with what is sought; the likeliest target of an agent counts.
 pub(super) fn fit<'a>(roster: &Roster, sought: &'a Sought<'_>, left: &Bits) -> Fits<'a> {
-    let mut targets: Vec<&(Option<&Name>, Target, f64)> = sought.targets.iter().collect();
+    let mut targets: Vec<&(Option<&Name>, RouteTarget, f64)> = sought.targets.iter().collect();
     targets.sort_by(|a, b| b.2.total_cmp(&a.2));
     let mut all = if targets.is_empty() { left.clone() } else { Bits::default() };
     let fits = targets.into_iter().map(|(route, target, probability)| {
-        let among = target.among(roster, left);
+        let among = among(target, roster, left);
         all.add(&among);
         (among, Fit { route: *route, target, probability: *probability })
     });
     let fits = fits.collect();
     Fits { fits, all }
+}
+
+/// Those among `left` whom `target` means.
+fn among(target: &RouteTarget, roster: &Roster, left: &Bits) -> Bits {
+    match target {
+        RouteTarget::Agent(id) => {
+            let mut one = Bits::default();
+            if let Some(slot) = roster.slot(id).filter(|slot| left.contains(*slot)) {
+                one.set(slot);
+            }
+            one
+        }
+        RouteTarget::Role(role) => {
+            roster.in_role(role).map(|playing| left.and(playing)).unwrap_or_default()
+        }
+        RouteTarget::Capability(need) => filter::able(roster, left, std::slice::from_ref(need)),
+    }
 }
 
 impl<'a> Fits<'a> {
@@ -52,7 +71,7 @@ impl<'a> Fits<'a> {
     /// What the breaker and the success of the agent at `slot` are kept under. Where nothing but
     /// a role or a surface is asked for, that is its role.
     pub(super) fn key<'b>(&'b self, slot: u32, row: &'b Row) -> &'b Name {
-        self.of(slot).map_or(&row.role, |fit| fit.target.key())
+        self.of(slot).map_or(&row.role, |fit| key_of(fit.target))
     }
 }
 
@@ -142,7 +161,7 @@ fn scored<'a>(
     let row = known.roster.row(passed.slot)?;
     let fit = fits.of(passed.slot);
     let proficiency = match fit.map(|fit| fit.target) {
-        Some(Target::Capability(need)) => row.proficiency(&need.name).unwrap_or(0.0),
+        Some(RouteTarget::Capability(need)) => row.proficiency(&need.name).unwrap_or(0.0),
         _ => 1.0,
     };
     let (reading, success) = known.performance.reading_at(&row.id, fits.key(passed.slot, row), now);
