@@ -1,0 +1,410 @@
+//! Folding records into the state. Nothing here decides.
+
+use std::sync::Arc;
+
+use troupe_contract::ingress::Way;
+use troupe_contract::routing::{DeadLetter, DeadReason};
+use troupe_domain::session::Conversation;
+use troupe_domain::session::change::Change;
+use troupe_domain::{AgentId, AgentMessage, MessageId, MessageType, Timestamp};
+
+use super::mailbox::{Entry, EntryState, OpenRequest, RequestEnd};
+use super::memory::{MAX_ENDED_SESSION_BYTES, MAX_ENDED_SESSIONS, SeenKey};
+use super::notice;
+use super::record::{Burial, Death, LetterContent, Onward, Post, Record, Refusal, Source};
+use super::state::RoutingState;
+use super::timers::Timer;
+
+impl RoutingState {
+    /// Folds a record into the state.
+    pub fn apply_record(&mut self, record: &Record) {
+        match record {
+            Record::Entered { at, source, posts } => {
+                self.came(*source);
+                self.post_all(posts, *at);
+            }
+            Record::Refused { at, source, burial, posts } => {
+                self.came(*source);
+                self.totals.refused += 1;
+                self.bury_with_notice(burial, *at);
+                self.post_all(posts, *at);
+            }
+            Record::Passed { source } => self.came(*source),
+            Record::Buried { at, source, burial } => {
+                self.came(*source);
+                self.bury(burial, *at);
+            }
+            Record::Opened { at, agent } => {
+                self.touch(agent, *at, |mailbox| mailbox.opened = true);
+            }
+            Record::Followed { at, agent, patterns } => {
+                self.touch(agent, *at, |mailbox| {
+                    mailbox.opened = true;
+                    mailbox.patterns.extend(patterns.iter().cloned());
+                });
+                patterns.iter().for_each(|pattern| self.followers.insert(pattern, agent));
+            }
+            Record::Unfollowed { at, agent, patterns } => {
+                self.touch(agent, *at, |mailbox| {
+                    mailbox.patterns.retain(|known| !patterns.contains(known));
+                });
+                patterns.iter().for_each(|pattern| self.followers.remove(pattern, agent));
+            }
+            Record::Delivered { letters } => {
+                letters.iter().for_each(|(to, through)| self.outbox.delivered(*to, *through));
+            }
+            Record::Forgotten { agents } => agents.iter().for_each(|agent| self.forget(agent)),
+            Record::Expected { at, source, agent, request_id, responder, deadline } => {
+                self.came(*source);
+                self.expect(agent, request_id, responder.clone(), *deadline, *at);
+            }
+            Record::RequestEnded { at, agent, request_id, answered, posts } => {
+                if !answered {
+                    self.drafts.notices.push(notice::request_expired(agent, request_id, *at));
+                }
+                let (id, end) = (request_id.clone(), RequestEnd::Expired);
+                self.touch(agent, *at, |mailbox| mailbox.end_request(id, end));
+                self.arm_request(agent, request_id);
+                self.post_all(posts, *at);
+            }
+            Record::SessionOpened { at, opening, posts } => {
+                let talk = Conversation::open(opening.clone());
+                self.drafts.notices.push(notice::opened(&talk, *at));
+                self.sessions.insert(opening.id.clone(), talk);
+                self.arm_session(&opening.id);
+                self.post_all(posts, *at);
+            }
+            Record::SessionChanged { at, id, changes, posts, burials } => {
+                self.change_session(id, changes, *at);
+                burials.iter().for_each(|burial| self.bury_with_notice(burial, *at));
+                self.post_all(posts, *at);
+            }
+            delivery => self.apply_delivery(delivery),
+        }
+    }
+
+    /// What happens to messages in a mailbox.
+    fn apply_delivery(&mut self, record: &Record) {
+        match record {
+            Record::Pulled { at, agent, seqs, until, pull } => {
+                seqs.iter()
+                    .for_each(|seq| self.hand_out(agent, *seq, *until, pull.as_deref(), *at));
+            }
+            Record::Read { at, agent, seqs, until: lease } => {
+                for seq in seqs {
+                    self.change_entry(agent, *seq, *at, |entry| {
+                        if let EntryState::Out { until, read_at, .. } = &mut entry.state {
+                            *until = *lease;
+                            read_at.get_or_insert(*at);
+                        }
+                    });
+                }
+            }
+            Record::Acknowledged { at, agent, seqs } => {
+                for seq in seqs {
+                    let gone = self.remove_entry(agent, *seq, *at);
+                    self.totals.acknowledged += u64::from(gone.is_some());
+                }
+            }
+            Record::Retrying { at, agent, waits } => {
+                for (seq, from) in waits {
+                    let state = EntryState::Queued { not_before: Some(*from) };
+                    self.change_entry(agent, *seq, *at, |entry| entry.state = state);
+                }
+            }
+            Record::Died { at, agent, deaths, posts } => {
+                deaths.iter().for_each(|death| self.die(agent, death, *at));
+                self.post_all(posts, *at);
+            }
+            Record::Forwarded { at, agent, seq, posts } => {
+                let gone = self.remove_entry(agent, *seq, *at);
+                self.totals.forwarded += u64::from(gone.is_some());
+                self.post_all(posts, *at);
+            }
+            _ => {}
+        }
+    }
+
+    /// Remembers the number of what came.
+    fn came(&mut self, source: Source) {
+        match source {
+            Source::Asked => {}
+            Source::Ingress { way, sequence } => self.set_ingested(way, sequence),
+            Source::Letter { from, serial } => self.outbox.arrive(from, serial),
+        }
+    }
+
+    pub(super) fn set_ingested(&mut self, way: Way, sequence: u64) {
+        self.ingested.insert(way, sequence);
+    }
+
+    fn post_all(&mut self, posts: &[Post], at: Timestamp) {
+        posts.iter().for_each(|post| self.post(post, at));
+    }
+
+    fn post(&mut self, post: &Post, at: Timestamp) {
+        let message = &post.message;
+        for agent in &post.to {
+            self.enter(agent, message, at);
+        }
+        for Refusal { agent, reason, why } in &post.refused {
+            self.totals.refused += 1;
+            self.remember(Some(agent), message);
+            self.bury_with_notice(
+                &Burial {
+                    agent: agent.clone(),
+                    reason: *reason,
+                    why: why.clone(),
+                    attempts: 0,
+                    sender: message.sender_id.clone(),
+                    message: Some(message.clone()),
+                    raw: None,
+                },
+                at,
+            );
+        }
+        self.send_on(message, &post.onward, at);
+        if post.expects
+            && let (Some(id), Some(deadline)) = (&message.request_id, message.respond_by)
+        {
+            self.expect_at_home(message, id, deadline, at);
+        }
+    }
+
+    fn remember(&mut self, mailbox: Option<&AgentId>, message: &AgentMessage) {
+        // What goes to many is known by where it began: each mailbox need not remember it.
+        if mailbox.is_none() || message.recipient_id.is_some() {
+            let (sender, id) = (message.sender_id.clone(), message.id.clone());
+            let key = SeenKey { mailbox: mailbox.cloned(), sender, id };
+            self.seen.insert(key, message.recipient_id.clone());
+        }
+    }
+
+    fn enter(&mut self, agent: &AgentId, message: &Arc<AgentMessage>, at: Timestamp) {
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        self.remember(Some(agent), message);
+        self.touch(agent, at, |mailbox| mailbox.insert(seq, Entry::new(message.clone())));
+        self.arm_entry(agent, seq);
+        self.totals.accepted += 1;
+        let answers = matches!(message.kind, MessageType::Response | MessageType::Error);
+        if let Some(id) = message.request_id.as_ref().filter(|_| answers) {
+            self.answer(agent, id, message, at);
+        }
+    }
+
+    fn send_on(&mut self, message: &Arc<AgentMessage>, onward: &Onward, at: Timestamp) {
+        let shards = self.settings.shards;
+        let others = (0..shards).filter(|to| *to != self.settings.shard);
+        match onward {
+            Onward::Nobody => return,
+            Onward::Agents(agents) => {
+                for to in others {
+                    let theirs = self.those_of(agents, to);
+                    if !theirs.is_empty() {
+                        let content =
+                            LetterContent::Deliver { message: message.clone(), to: theirs };
+                        self.outbox.write(to, at, content);
+                    }
+                }
+            }
+            Onward::Everywhere(audience) => {
+                for to in others {
+                    let (message, audience) = (message.clone(), self.those_of(audience, to));
+                    self.outbox.write(to, at, LetterContent::Spread { message, audience });
+                }
+            }
+        }
+        self.remember(None, message);
+    }
+
+    fn those_of(&self, agents: &[AgentId], shard: u16) -> Vec<AgentId> {
+        agents.iter().filter(|agent| self.home_of(agent) == shard).cloned().collect()
+    }
+
+    fn change_entry(
+        &mut self,
+        agent: &AgentId,
+        seq: u64,
+        at: Timestamp,
+        change: impl FnOnce(&mut Entry),
+    ) {
+        self.touch(agent, at, |mailbox| mailbox.change(seq, change));
+        self.arm_entry(agent, seq);
+    }
+
+    fn remove_entry(&mut self, agent: &AgentId, seq: u64, at: Timestamp) -> Option<Entry> {
+        let gone = self.touch(agent, at, |mailbox| mailbox.remove(seq));
+        self.arm_entry(agent, seq);
+        gone
+    }
+
+    fn hand_out(
+        &mut self,
+        agent: &AgentId,
+        seq: u64,
+        until: Timestamp,
+        pull: Option<&str>,
+        at: Timestamp,
+    ) {
+        let Some(entry) = self.mailboxes.get(agent).and_then(|mailbox| mailbox.entry(seq)) else {
+            return;
+        };
+        self.totals.redelivered += u64::from(entry.attempts > 0);
+        if !entry.message.requires_ack {
+            self.remove_entry(agent, seq, at);
+            self.totals.acknowledged += 1;
+            return;
+        }
+        let pull = pull.map(str::to_owned);
+        self.change_entry(agent, seq, at, |entry| {
+            entry.attempts += 1;
+            entry.state = EntryState::Out { until, pull, read_at: None };
+        });
+    }
+
+    fn die(&mut self, agent: &AgentId, death: &Death, at: Timestamp) {
+        let Some(entry) = self.remove_entry(agent, death.seq, at) else { return };
+        match death.reason {
+            DeadReason::Expired => self.totals.expired += 1,
+            _ => self.totals.dead += 1,
+        }
+        self.bury_with_notice(
+            &Burial {
+                agent: agent.clone(),
+                reason: death.reason,
+                why: death.why.clone(),
+                attempts: entry.attempts,
+                sender: entry.message.sender_id.clone(),
+                message: Some(entry.message),
+                raw: None,
+            },
+            at,
+        );
+    }
+
+    fn bury_with_notice(&mut self, burial: &Burial, at: Timestamp) {
+        self.drafts.notices.push(notice::buried(burial, at));
+        self.bury(burial, at);
+    }
+
+    /// Puts a dead letter into its agent's view, wherever that is.
+    fn bury(&mut self, burial: &Burial, at: Timestamp) {
+        let home = self.home_of(&burial.agent);
+        if home != self.settings.shard {
+            return self.outbox.write(home, at, LetterContent::Bury(Box::new(burial.clone())));
+        }
+        let number = self.number_dead();
+        self.dead.push(Arc::new(DeadLetter {
+            number,
+            agent_id: burial.agent.clone(),
+            at,
+            reason: burial.reason,
+            why: burial.why.clone(),
+            delivery_attempts: burial.attempts,
+            message: burial.message.clone(),
+            raw: burial.raw.clone(),
+        }));
+    }
+
+    fn expect_at_home(
+        &mut self,
+        message: &AgentMessage,
+        id: &MessageId,
+        deadline: Timestamp,
+        at: Timestamp,
+    ) {
+        let (agent, responder) = (message.sender_id.clone(), message.recipient_id.clone());
+        let home = self.home_of(&agent);
+        if home == self.settings.shard {
+            self.expect(&agent, id, responder, deadline, at);
+        } else {
+            let request_id = id.clone();
+            let content = LetterContent::Expect { agent, request_id, responder, deadline };
+            self.outbox.write(home, at, content);
+        }
+    }
+
+    fn expect(
+        &mut self,
+        agent: &AgentId,
+        id: &MessageId,
+        responder: Option<AgentId>,
+        deadline: Timestamp,
+        at: Timestamp,
+    ) {
+        let service = Self::service_name();
+        self.touch(agent, at, |mailbox| {
+            // The response may have been faster than this word.
+            let is_over = match mailbox.request_end(id) {
+                Some(RequestEnd::Answered(by)) => {
+                    *by == service || responder.as_ref().is_none_or(|responder| responder == by)
+                }
+                Some(RequestEnd::Expired) => true,
+                None => false,
+            };
+            if !is_over {
+                let answers = mailbox.requests.get(id).map_or(0, |request| request.answers);
+                let request = OpenRequest { responder, deadline, answers };
+                mailbox.requests.insert(id.clone(), request);
+            }
+        });
+        self.arm_request(agent, id);
+    }
+
+    fn answer(&mut self, agent: &AgentId, id: &MessageId, message: &AgentMessage, at: Timestamp) {
+        let by = &message.sender_id;
+        let is_service = *by == Self::service_name();
+        self.touch(agent, at, |mailbox| match mailbox.requests.get_mut(id) {
+            // Everybody may answer what went to many.
+            Some(request) if request.responder.is_none() => request.answers += 1,
+            Some(request) if is_service || request.responder.as_ref() == Some(by) => {
+                mailbox.end_request(id.clone(), RequestEnd::Answered(by.clone()));
+            }
+            Some(_) => {}
+            None => mailbox.end_request(id.clone(), RequestEnd::Answered(by.clone())),
+        });
+        self.arm_request(agent, id);
+    }
+
+    fn change_session(&mut self, id: &AgentId, changes: &[Change], at: Timestamp) {
+        let Some(talk) = self.sessions.get_mut(id) else { return };
+        let (before, was_open) = (talk.bytes(), talk.is_open());
+        for change in changes {
+            talk.apply(change, at);
+            self.drafts.notices.extend(notice::session(talk, change, at));
+        }
+        let (after, is_open) = (talk.bytes(), talk.is_open());
+        if was_open {
+            self.open_session_bytes -= before;
+        }
+        if is_open {
+            self.open_session_bytes += after;
+        } else if was_open {
+            self.ended_session_bytes += after;
+            self.ended.push_back(id.clone());
+        }
+        self.arm_session(id);
+        while self.ended.len() > MAX_ENDED_SESSIONS
+            || self.ended_session_bytes > MAX_ENDED_SESSION_BYTES
+        {
+            let Some(oldest) = self.ended.pop_front() else { break };
+            let gone = self.sessions.remove(&oldest);
+            self.ended_session_bytes -= gone.map_or(0, |talk| talk.bytes());
+        }
+    }
+
+    fn forget(&mut self, agent: &AgentId) {
+        let Some(mailbox) = self.mailboxes.remove(agent) else { return };
+        mailbox.patterns.iter().for_each(|pattern| self.followers.remove(pattern, agent));
+        self.bytes -= mailbox.bytes();
+        self.timers.arm(Timer::Idle(agent.clone()), None);
+        self.timers.arm(Timer::Wake(agent.clone()), None);
+        for id in mailbox.requests.keys() {
+            self.timers.arm(Timer::Request(agent.clone(), id.clone()), None);
+        }
+        for (seq, _) in mailbox.entries() {
+            self.timers.arm(Timer::Entry(agent.clone(), seq), None);
+        }
+    }
+}
