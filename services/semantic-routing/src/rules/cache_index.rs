@@ -15,7 +15,7 @@ use troupe_domain::Fault;
 use super::recent::Recent;
 use slab::Slab;
 
-/// Most entries that can be asked for: 25 MB of vectors at 384 parts.
+/// Most entries that can be asked for: 50 MB of vectors at 384 parts.
 pub const MAX_CACHE_ENTRIES: usize = 65_536;
 /// Bytes in a text that is cached; a longer one is hardly ever asked twice.
 pub const MAX_CACHED_TEXT_BYTES: usize = 4 * 1024;

@@ -8,16 +8,10 @@ use troupe_domain::Fault;
 /// Bytes in one example utterance.
 pub const MAX_UTTERANCE_BYTES: usize = 1024;
 
-/// The form under which a text is looked up: lower case, words one space apart.
+/// The form under which a text is looked up: that of the semantic cache, so that what is the same
+/// there is the same here.
 pub fn key(text: &str) -> String {
-    let mut key = String::with_capacity(text.len());
-    for word in text.split_whitespace() {
-        if !key.is_empty() {
-            key.push(' ');
-        }
-        key.push_str(&word.to_lowercase());
-    }
-    key
+    troupe_intent::cache::normalised(text)
 }
 
 /// Checks an example utterance that came in `field`. Line breaks and tabs are white space; other

@@ -1,36 +1,38 @@
 //! Vectors in one piece of memory, for a scan over all of them.
 //!
-//! A vector is stored as bytes with one scale: a quarter of the memory to read, and at 384 parts a
-//! cosine that is off by less than 0.01. Invariant: a row is either empty or of unit length as far as
-//! bytes can tell.
+//! A part is stored in 16 bits: half the memory of a float to read, a cosine that is off by less than
+//! a thousandth, and the fastest product that the smallest instruction set of the platform has (in 8
+//! bits it takes twice as long there). Invariant: a row is either empty or of unit length as far as
+//! 16 bits can tell.
 
 use troupe_domain::Fault;
 
 /// Parts that a vector may have.
 pub const MAX_DIMS: usize = 4_096;
-/// The largest byte.
-const TOP: f32 = 127.0;
+/// The part that stands for 1. Two vectors of this length have a product far below the end of 32
+/// bits, however many parts they have.
+const ONE: f32 = 16_384.0;
 
-/// Rows of bytes.
+/// Rows of parts.
 #[derive(Debug, Clone)]
 pub struct Slab {
     dims: usize,
-    bytes: Vec<i8>,
-    /// What turns a row's bytes into parts of a unit vector; 0 is an empty row.
+    parts: Vec<i16>,
+    /// 1 ÷ the length of each row; 0 is an empty row.
     scales: Vec<f32>,
 }
 
-/// A vector in bytes.
+/// A vector as rows are stored.
 #[derive(Debug, Clone)]
 pub struct Quantised {
-    bytes: Vec<i8>,
+    parts: Vec<i16>,
     scale: f32,
 }
 
 impl Slab {
     /// No rows, for vectors of `dims` parts.
     pub fn new(dims: usize) -> Self {
-        Self { dims: dims.clamp(1, MAX_DIMS), bytes: Vec::new(), scales: Vec::new() }
+        Self { dims: dims.clamp(1, MAX_DIMS), parts: Vec::new(), scales: Vec::new() }
     }
 
     /// A vector as rows are stored; refuses another length, and what has no direction.
@@ -43,12 +45,11 @@ impl Slab {
         if !(length.is_finite() && length > 0.0) {
             return Err(Fault::invalid("vector", "has no direction"));
         }
-        let largest = vector.iter().fold(0.0_f32, |most, part| most.max(part.abs())) / length;
-        let bytes: Vec<i8> =
-            vector.iter().map(|part| (part / length * TOP / largest).round() as i8).collect();
-        // By the bytes' own length, so that a vector has the cosine 1 with itself.
-        let squares: i32 = bytes.iter().map(|byte| i32::from(*byte) * i32::from(*byte)).sum();
-        Ok(Quantised { bytes, scale: 1.0 / (squares as f32).sqrt() })
+        let parts: Vec<i16> =
+            vector.iter().map(|part| (part / length * ONE).round() as i16).collect();
+        // By the stored parts' own length, so that a vector has the cosine 1 with itself.
+        let scale = 1.0 / (dot(&parts, &parts) as f32).sqrt();
+        Ok(Quantised { parts, scale })
     }
 
     /// Writes a row.
@@ -56,9 +57,9 @@ impl Slab {
         let row = row as usize;
         if self.scales.len() <= row {
             self.scales.resize(row + 1, 0.0);
-            self.bytes.resize((row + 1) * self.dims, 0);
+            self.parts.resize((row + 1) * self.dims, 0);
         }
-        self.bytes[row * self.dims..(row + 1) * self.dims].copy_from_slice(&vector.bytes);
+        self.parts[row * self.dims..(row + 1) * self.dims].copy_from_slice(&vector.parts);
         self.scales[row] = vector.scale;
     }
 
@@ -72,9 +73,9 @@ impl Slab {
     /// The `count` rows with the highest cosines of at least `least`, the highest first.
     pub fn nearest(&self, query: &Quantised, least: f32, count: usize) -> Vec<(f32, u32)> {
         let mut nearest: Vec<(f32, u32)> = Vec::with_capacity(count + 1);
-        let rows = self.bytes.chunks_exact(self.dims).zip(&self.scales).enumerate();
-        for (row, (bytes, scale)) in rows {
-            let cosine = dot(bytes, &query.bytes) as f32 * scale * query.scale;
+        let rows = self.parts.chunks_exact(self.dims).zip(&self.scales).enumerate();
+        for (row, (parts, scale)) in rows {
+            let cosine = dot(parts, &query.parts) as f32 * scale * query.scale;
             if *scale <= 0.0 || cosine < least {
                 continue;
             }
@@ -89,9 +90,8 @@ impl Slab {
     }
 }
 
-/// Sums in 32 bits: 4,096 parts of 127 × 127 stay far below the end of it.
-fn dot(one: &[i8], other: &[i8]) -> i32 {
-    one.iter().zip(other).map(|(a, b)| i32::from(i16::from(*a) * i16::from(*b))).sum()
+fn dot(one: &[i16], other: &[i16]) -> i32 {
+    one.iter().zip(other).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum()
 }
 
 #[cfg(test)]
@@ -111,7 +111,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cosine_in_bytes_is_off_by_less_than_a_hundredth(
+        fn a_stored_cosine_is_off_by_less_than_a_thousandth(
             one in vector(384), noise in vector(384), amount in 0.0_f32..2.0,
         ) {
             let other: Vec<f32> = one.iter().zip(&noise).map(|(a, b)| a + amount * b).collect();
@@ -119,7 +119,7 @@ mod tests {
             slab.put(0, &slab.quantise(&one).unwrap());
             let query = slab.quantise(&other).unwrap();
             let (got, _) = slab.nearest(&query, -1.0, 1)[0];
-            prop_assert!((got - cosine(&one, &other)).abs() < 0.01, "{} {}", got, cosine(&one, &other));
+            prop_assert!((got - cosine(&one, &other)).abs() < 0.001, "{}", got);
         }
 
         #[test]
