@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::task::JoinHandle;
-use troupe_bus::{Bus, CallOptions};
+use troupe_bus::Bus;
 use troupe_contract::Endpoint;
 use troupe_contract::registry::{Heartbeat, HeartbeatRequest, Register, RegisterAgent};
 use troupe_contract::work::{Complete, CompleteRequest, HoldRequest, Start};
@@ -20,13 +20,9 @@ pub(crate) const ROLE: &str = "implementer";
 pub(crate) const CAPABILITY: &str = "rust";
 const PROFICIENCY: f64 = 0.9;
 
-/// How long an answer may take. Longer than anyone would wait, so that a stall shows as a latency and
-/// does not end the run.
-const PATIENCE: Duration = Duration::from_mins(1);
-
 /// Calls `E`.
 pub(crate) async fn ask<E: Endpoint>(bus: &Bus, request: &E::Request) -> Result<E::Reply> {
-    let reply = bus.call_with::<E>(request, &CallOptions::within(PATIENCE)).await;
+    let reply = bus.call::<E>(request).await;
     reply.with_context(|| format!("{}.{}", E::SERVICE.token(), E::OPERATION))
 }
 
@@ -65,7 +61,7 @@ impl Agent {
         let (task_id, epoch) = (claimed.task.id.clone(), claimed.task.epoch);
         let hold = HoldRequest { task_id: task_id.clone(), epoch };
         ask::<Start>(&self.bus, &hold).await?;
-        let done = CompleteRequest { task_id, epoch, result: Some(result), evidence: Vec::new() };
+        let done = CompleteRequest::new(task_id, epoch, Some(result));
         ask::<Complete>(&self.bus, &done).await?;
         Ok(())
     }

@@ -36,6 +36,11 @@ pub(crate) struct Phase {
 }
 
 impl Phase {
+    /// Whether nothing more is begun.
+    pub(crate) fn ending(&self) -> bool {
+        self.phase.load(Ordering::Relaxed) == ENDING
+    }
+
     /// Whether what is done now counts.
     pub(crate) fn measuring(&self) -> bool {
         self.phase.load(Ordering::Relaxed) == MEASURING

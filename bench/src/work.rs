@@ -217,7 +217,7 @@ impl Bench {
     async fn throughput(&self, mut peer: Option<Bullmq>) -> Result<Throughput> {
         let Sizes { connections, in_flight, repetitions, span, .. } = self.sizes;
         let seconds = span.measured.as_secs_f64();
-        let (mut raw, mut life) = (Series::default(), Series::default());
+        let (mut raw, mut life, mut joined) = <(Series, Series, Series)>::default();
         let (mut steps, mut events_behind_s) = (BTreeMap::new(), Vec::new());
         for repetition in 1..=repetitions {
             say(&format!("throughput, {repetition} of {repetitions}"));
@@ -227,6 +227,8 @@ impl Bench {
             let loaded = lifecycle::run(&self.stack, &self.agents, in_flight, span, &timed).await?;
             life.add(loaded.rounds_per_s, seconds, &loaded.used);
             steps = timed.summary();
+            let loaded = lifecycle::run_joined(&self.stack, &self.agents, in_flight, span).await?;
+            joined.add(loaded.rounds_per_s, seconds, &loaded.used);
             // What follows must not carry them along.
             events_behind_s.push(settling::events(&self.stack).await?);
             if let Some(peer) = &mut peer {
@@ -235,6 +237,8 @@ impl Bench {
         }
         Ok(Throughput {
             ratio: life.median_tasks_per_s / raw.median_tasks_per_s.max(1.0),
+            joined_ratio: joined.median_tasks_per_s / raw.median_tasks_per_s.max(1.0),
+            joined,
             baseline: raw,
             lifecycle: life,
             steps,

@@ -47,7 +47,7 @@ pub struct Loaded {
 
 /// Claims the next task, which is there or comes soon.
 pub(super) async fn next(bus: &Bus) -> Result<ClaimedTask> {
-    let reply = ask::<Next>(bus, &NextRequest { wait_ms: WAIT_MS }).await?;
+    let reply = ask::<Next>(bus, &NextRequest::waiting(WAIT_MS)).await?;
     reply.task.context("no task came in time")
 }
 

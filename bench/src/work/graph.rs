@@ -58,7 +58,7 @@ pub(super) async fn run(
         let (agent, left) = (agents[number % agents.len()].clone(), left.clone());
         workers.spawn(async move {
             while left.load(Ordering::Relaxed) > 0 {
-                let poll = NextRequest { wait_ms: WAIT_MS };
+                let poll = NextRequest::waiting(WAIT_MS);
                 let reply = ask::<Next>(&agent.bus, &poll).await?;
                 let Some(claimed) = reply.task else { continue };
                 agent.finish(&claimed, result()).await?;

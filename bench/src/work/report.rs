@@ -55,8 +55,12 @@ pub struct Throughput {
     pub baseline: Series,
     /// Create, next, start, complete.
     pub lifecycle: Series,
-    /// The medians' ratio, lifecycles to baseline.
+    /// The same, with the next task taken along by the report of the last one.
+    pub joined: Series,
+    /// The medians' ratio, lifecycles with a request for each step to baseline.
     pub ratio: f64,
+    /// The medians' ratio, joined lifecycles to baseline.
+    pub joined_ratio: f64,
     /// Each step of the lifecycle under this load, in the last repetition.
     pub steps: BTreeMap<&'static str, Latency>,
     /// Seconds from the end of the load to the last event that followed from it, in the order of the

@@ -78,6 +78,7 @@ fn throughput_text(title: &str, throughput: &Throughput) -> String {
     };
     add("raw: 4 writes by compare-and-set".to_owned(), &throughput.baseline);
     add("create, next, start, complete".to_owned(), &throughput.lifecycle);
+    add("create, complete and take the next".to_owned(), &throughput.joined);
     for peer in &throughput.peers {
         add(format!("{}: {} in flight", peer.versions, peer.in_flight), &peer.jobs);
     }

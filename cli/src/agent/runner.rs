@@ -15,7 +15,7 @@ use troupe_client::{AgentSession, HeldTask};
 use troupe_domain::{Code, Fault};
 use troupe_runtime::Signals;
 
-use super::work::{Phase, Report, Way, carry_out};
+use super::work::{Done, Phase, Report, Way, carry_out, give_back};
 
 /// The wait after a poll that was refused.
 const REFUSED_WAIT_MS: u64 = 1_000;
@@ -58,7 +58,7 @@ pub(crate) struct Runner {
     way: Arc<Way>,
     limits: Limits,
     phase: watch::Sender<Phase>,
-    at_work: JoinSet<Report>,
+    at_work: JoinSet<Done>,
     poll: Option<Poll>,
     taken: u64,
     idle_since: Instant,
@@ -139,17 +139,13 @@ impl Runner {
         let command_id = session.command_id();
         let id = command_id.clone();
         let wait = self.limits.poll;
-        let task = tokio::spawn(async move { session.poll(&id, wait).await });
+        let task = tokio::spawn(async move { session.poll_and_start(&id, wait).await });
         Poll { command_id, task }
     }
 
     async fn take(&mut self, answer: Result<Option<HeldTask>, Fault>) -> Result<()> {
         match answer {
-            Ok(Some(held)) => {
-                self.taken += 1;
-                let (way, phase) = (self.way.clone(), self.phase.subscribe());
-                self.at_work.spawn(async move { carry_out(&way, held, phase, System.now()).await });
-            }
+            Ok(Some(held)) => self.begin(held),
             Ok(None) => {}
             Err(fault) if matches!(fault.code, Code::PermissionDenied | Code::InvalidArgument) => {
                 return Err(fault.into());
@@ -163,12 +159,27 @@ impl Runner {
         Ok(())
     }
 
-    fn finished(&mut self, done: Result<Report, tokio::task::JoinError>) {
+    fn begin(&mut self, held: HeldTask) {
+        self.taken += 1;
+        if *self.phase.borrow() != Phase::Working {
+            self.at_work.spawn(async move { give_back(&held).await.into() });
+            return;
+        }
+        let (way, phase) = (self.way.clone(), self.phase.subscribe());
+        // A task's slot passes to the one that its report brings; a limit is counted here.
+        let more = self.limits.max_tasks.is_none();
+        self.at_work.spawn(async move { carry_out(&way, held, phase, more, System.now()).await });
+    }
+
+    fn finished(&mut self, done: Result<Done, tokio::task::JoinError>) {
         if self.at_work.is_empty() {
             self.idle_since = Instant::now();
         }
         match done {
-            Ok(report) => self.summary.add(report),
+            Ok(Done { report, next }) => {
+                self.summary.add(report);
+                next.into_iter().for_each(|held| self.begin(held));
+            }
             Err(why) => {
                 tracing::error!(%why, "a task's run broke");
                 self.summary.add(Report::Lost);

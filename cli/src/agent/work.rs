@@ -49,6 +49,18 @@ pub(crate) enum Report {
     Lost,
 }
 
+/// How it went, and the task that the report brought with it.
+pub(crate) struct Done {
+    pub(crate) report: Report,
+    pub(crate) next: Option<HeldTask>,
+}
+
+impl From<Report> for Done {
+    fn from(report: Report) -> Self {
+        Self { report, next: None }
+    }
+}
+
 /// Why a program was stopped before its end.
 enum Stop {
     Lost(String),
@@ -56,13 +68,15 @@ enum Stop {
     Leaving,
 }
 
-/// Does the task, within a span that is a part of the task's trace.
+/// Does the task, within a span that is a part of the task's trace. While the agent works on, and if
+/// `more` says so, its report asks for the next task.
 pub(crate) async fn carry_out(
     way: &Way,
     held: HeldTask,
     phase: watch::Receiver<Phase>,
+    more: bool,
     now: Timestamp,
-) -> Report {
+) -> Done {
     let task = held.task();
     let span = tracing::info_span!(
         target: trace::TARGET,
@@ -87,11 +101,11 @@ pub(crate) async fn carry_out(
     }
     let context = trace::of_span(&span).or(given);
     let doing = async {
-        let report = attempt(way, &held, phase, context.as_ref()).await;
-        if report != Report::Completed {
+        let done = attempt(way, &held, phase, more, context.as_ref()).await;
+        if done.report != Report::Completed {
             tracing::Span::current().record("otel.status_code", "ERROR");
         }
-        report
+        done
     };
     trace::carrying(context.clone(), doing).instrument(span).await
 }
@@ -100,22 +114,26 @@ async fn attempt(
     way: &Way,
     held: &HeldTask,
     phase: watch::Receiver<Phase>,
+    more: bool,
     context: Option<&TraceContext>,
-) -> Report {
+) -> Done {
     let task = held.task();
     tracing::info!(task_id = %task.id, epoch = task.epoch, title = task.title, "task claimed");
-    if let Err(fault) = held.start().await {
+    if !held.is_started()
+        && let Err(fault) = held.start().await
+    {
         tracing::warn!(task_id = %task.id, %fault, "the task could not be started");
-        return Report::Lost;
+        return Report::Lost.into();
     }
     let mut running = match launch(way, held, context).await {
         Ok(running) => running,
-        Err(error) => return fail(held, &format!("{error:#}"), true).await,
+        Err(error) => return fail(held, &format!("{error:#}"), true).await.into(),
     };
-    match run(held, &mut running, phase).await {
+    let report = match run(held, &mut running, phase.clone()).await {
         Ok(Ok(status)) => {
             let ended = running.collect(status).await;
-            report(way, held, &ended).await
+            let more = more && *phase.borrow() == Phase::Working;
+            return report(way, held, &ended, more).await;
         }
         Ok(Err(stop)) => {
             if let Err(error) = running.stop(way.kill_grace).await {
@@ -124,7 +142,8 @@ async fn attempt(
             after_stop(held, stop).await
         }
         Err(error) => fail(held, &format!("{error:#}"), true).await,
-    }
+    };
+    report.into()
 }
 
 async fn launch(
@@ -185,31 +204,42 @@ async fn after_stop(held: &HeldTask, stop: Stop) -> Report {
         Stop::Budget(ms) => {
             fail(held, &format!("budget.max_duration_ms of {ms} is spent"), true).await
         }
-        Stop::Leaving => match held.release("the agent is leaving").await {
-            Ok(_) => {
-                tracing::info!(%task_id, "given back");
-                Report::Released
-            }
-            Err(fault) => lost(held, &fault),
-        },
+        Stop::Leaving => give_back(held).await,
     }
 }
 
-async fn report(way: &Way, held: &HeldTask, ended: &Ended) -> Report {
+/// Hands the task back to the queue, for others.
+pub(crate) async fn give_back(held: &HeldTask) -> Report {
+    match held.release("the agent is leaving").await {
+        Ok(_) => {
+            tracing::info!(task_id = %held.task().id, "given back");
+            Report::Released
+        }
+        Err(fault) => lost(held, &fault),
+    }
+}
+
+async fn report(way: &Way, held: &HeldTask, ended: &Ended, more: bool) -> Done {
     let asked = held.task().verification.as_ref().map_or(&[][..], |v| &v.evidence);
-    match way.reading.outcome(ended, asked) {
-        Outcome::Failed { error, retryable } => fail(held, &error, retryable).await,
-        Outcome::Completed { result, evidence } => match held.complete(result, evidence).await {
-            Ok(receipt) => {
-                let status = receipt.status.as_str();
-                tracing::info!(task_id = %receipt.task_id, epoch = receipt.epoch, status, "done");
-                Report::Completed
-            }
-            Err(fault) if is_refused(&fault) => {
-                fail(held, &format!("the result was refused: {fault}"), true).await
-            }
-            Err(fault) => lost(held, &fault),
-        },
+    let (result, evidence) = match way.reading.outcome(ended, asked) {
+        Outcome::Failed { error, retryable } => return fail(held, &error, retryable).await.into(),
+        Outcome::Completed { result, evidence } => (result, evidence),
+    };
+    let told = if more {
+        held.complete_and_next(result, evidence).await
+    } else {
+        held.complete(result, evidence).await.map(|done| (done, None))
+    };
+    match told {
+        Ok((done, next)) => {
+            let status = done.status.as_str();
+            tracing::info!(task_id = %done.task_id, epoch = done.epoch, status, "done");
+            Done { report: Report::Completed, next }
+        }
+        Err(fault) if is_refused(&fault) => {
+            fail(held, &format!("the result was refused: {fault}"), true).await.into()
+        }
+        Err(fault) => lost(held, &fault).into(),
     }
 }
 

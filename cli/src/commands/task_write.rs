@@ -138,7 +138,8 @@ pub(crate) async fn run(global: &Global, command: WriteCommand) -> Result<ExitCo
         WriteCommand::Complete { hold: Hold { id: task_id, epoch }, result, observation } => {
             let json = |text: String| serde_json::from_str(&text).unwrap_or(Json::text(&text));
             let (result, evidence) = (result.map(json), observed(observation));
-            tell::<Complete>(global, CompleteRequest { task_id, epoch, result, evidence }).await
+            let report = CompleteRequest::new(task_id, epoch, result);
+            tell::<Complete>(global, CompleteRequest { evidence, ..report }).await
         }
         WriteCommand::Fail { hold: Hold { id: task_id, epoch }, error, no_retry } => {
             let request = FailRequest { task_id, epoch, error, retryable: !no_retry };

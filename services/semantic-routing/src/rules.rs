@@ -1,11 +1,14 @@
 //! The rules of messaging and routing: pure, synchronous, without I/O. Time and chance are arguments.
 
+pub mod acking;
 pub mod apply;
 pub mod balance;
 pub mod breaker;
 pub mod cache_index;
+pub mod entering;
 pub mod filter;
 pub mod firing;
+pub mod following;
 pub mod ingress;
 pub mod machine;
 pub mod mailbox;

@@ -220,8 +220,8 @@ async fn create_until(
             let on = created[created.len() - 1 - chance.below(created.len().min(8))].clone();
             spec.depends_on = vec![DependencySpec::Plain(on)];
         }
-        let task = insist::<Create>(&bus, &spec, Some(&command)).await.unwrap().task;
-        created.push(task.id.clone());
+        let task = insist::<Create>(&bus, &spec, Some(&command)).await.unwrap();
+        created.push(task.task_id);
         open.fetch_add(1, Ordering::AcqRel);
     }
     Acknowledged { created: created.into_iter().collect(), ..Acknowledged::default() }

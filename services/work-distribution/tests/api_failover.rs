@@ -174,7 +174,7 @@ async fn create_until(bus: Bus, stop: Arc<AtomicBool>, told: Arc<Mutex<Acknowled
         }
         let command = format!("c{number}");
         let created = insist::<Create>(&bus, &task("load"), Some(&command)).await.unwrap();
-        told.lock().created.insert(created.task.id.clone());
+        told.lock().created.insert(created.task_id.clone());
     }
 }
 
@@ -185,7 +185,7 @@ async fn work_until(bus: Bus, stop: Arc<AtomicBool>, told: Arc<Mutex<Acknowledge
     for number in 0_u64.. {
         let stopped = stop.load(Ordering::Acquire);
         let command = format!("{}-{number}", bus.name());
-        let poll = NextRequest { wait_ms: 300 };
+        let poll = NextRequest::waiting(300);
         let Some(claimed) = insist::<Next>(&bus, &poll, Some(&command)).await.unwrap().task else {
             let everything = {
                 let told = told.lock();
@@ -268,14 +268,14 @@ async fn any_replica_serves_any_request() {
     let everybody =
         eventually("each replica to have answered each operation", PATIENCE * 3, || async {
             for _ in 0..4 {
-                let created = operator.call::<Create>(&task("anywhere")).await.unwrap().task;
-                let poll = NextRequest { wait_ms: 10_000 };
+                let created = operator.call::<Create>(&task("anywhere")).await.unwrap().task_id;
+                let poll = NextRequest::waiting(10_000);
                 let claimed = ann.call::<Next>(&poll).await.unwrap().task.unwrap();
-                assert_eq!(claimed.task.id, created.id);
+                assert_eq!(claimed.task.id, created);
                 let held = hold(&claimed);
                 ann.call::<Start>(&held).await.unwrap();
                 ann.call::<Complete>(&done(&held, "anywhere")).await.unwrap();
-                let read = TaskRef { task_id: created.id.clone() };
+                let read = TaskRef { task_id: created };
                 let read = operator.call::<GetTask>(&read).await.unwrap().task;
                 assert_eq!(read.status, TaskStatus::Completed);
                 operator.call::<ListTasks>(&TaskFilter::default()).await.unwrap();

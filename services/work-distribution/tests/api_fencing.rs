@@ -33,7 +33,7 @@ async fn with_timing(timing: Timing) -> Fleet {
 /// The next task of an agent that keeps saying it is there.
 async fn wait_for_task(agent: &Bus) -> ClaimedTask {
     eventually("a task to be claimed", PATIENCE * 2, || async {
-        let poll = NextRequest { wait_ms: 500 };
+        let poll = NextRequest::waiting(500);
         agent.call::<Next>(&poll).await.unwrap().task
     })
     .await
@@ -126,9 +126,6 @@ async fn failure_6_a_crashed_owner_loses_its_task_and_cannot_complete_it() {
     let task = &claimed.task;
     assert_eq!((task.lease_expiries, task.failures), (1, 0));
     assert!(task.reasons[0].message.contains("ann is not there"), "{:?}", task.reasons);
-    let stale = |answer: Result<TaskReceipt, Fault>| {
-        assert_eq!(answer.unwrap_err().code, Code::StaleEpoch);
-    };
     stale(ann.call::<Complete>(&done(&held, "too late")).await);
     // It comes back to life, and still holds nothing.
     ann.call::<Heartbeat>(&HeartbeatRequest::default()).await.unwrap();
@@ -249,4 +246,8 @@ async fn failure_5_each_edge_says_what_a_bad_end_does() {
             fleet.until_status(id, TaskStatus::Available).await;
         }
     }
+}
+
+fn stale<T: std::fmt::Debug>(answer: Result<T, Fault>) {
+    assert_eq!(answer.unwrap_err().code, Code::StaleEpoch);
 }

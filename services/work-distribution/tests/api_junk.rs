@@ -118,9 +118,9 @@ async fn whole_life(nats: &troupe_testkit::NatsServer, round: usize) -> BTreeSet
 
     let mine = |title: &str| TaskSpec { required_role: Some(name("good")), ..task(title) };
     let checked = TaskSpec { verification: Some(Verification::default()), ..mine("checked") };
-    let checked = good::<Create>(&ann, checked, c).await.task;
+    let checked = good::<Create>(&ann, checked, c).await.task_id;
     let claim = |id| ClaimRequest { task_id: id, expected_epoch: None };
-    let claimed = good::<Claim>(&ann, claim(checked.id.clone()), c).await.task.unwrap();
+    let claimed = good::<Claim>(&ann, claim(checked), c).await.task.unwrap();
     let held = hold(&claimed);
     good::<Start>(&ann, held.clone(), c).await;
     let HoldRequest { task_id, epoch } = held.clone();
@@ -145,15 +145,15 @@ async fn whole_life(nats: &troupe_testkit::NatsServer, round: usize) -> BTreeSet
     };
     good::<CreateGraph>(&ann, graph, c).await;
     good::<Available>(&ann, AvailableRequest::default(), c).await;
-    let claimed = good::<Next>(&ann, NextRequest { wait_ms: 0 }, c).await.task.unwrap();
+    let claimed = good::<Next>(&ann, NextRequest::waiting(0), c).await.task.unwrap();
     let HoldRequest { task_id, epoch } = hold(&claimed);
     good::<Release>(&ann, ReleaseRequest { task_id, epoch, reason: String::new() }, c).await;
-    let doomed = good::<Create>(&ann, mine("doomed"), c).await.task;
-    let claimed = good::<Claim>(&ann, claim(doomed.id.clone()), c).await.task.unwrap();
+    let doomed = good::<Create>(&ann, mine("doomed"), c).await.task_id;
+    let claimed = good::<Claim>(&ann, claim(doomed.clone()), c).await.task.unwrap();
     good::<Fail>(&ann, fleet::failed(&hold(&claimed), false), c).await;
-    let revive = ReviveRequest { task_id: doomed.id.clone(), reason: String::new() };
+    let revive = ReviveRequest { task_id: doomed.clone(), reason: String::new() };
     good::<Revive>(&ann, revive, c).await;
-    let cancel = CancelRequest { task_id: doomed.id.clone(), reason: String::new() };
+    let cancel = CancelRequest { task_id: doomed, reason: String::new() };
     good::<Cancel>(&ann, cancel, c).await;
     good::<ListTasks>(&ann, TaskFilter::default(), c).await;
     good::<Recommend>(&ann, RecommendRequest::default(), c).await;

@@ -2,7 +2,7 @@
 
 mod fleet;
 
-use fleet::{Fleet, name, task};
+use fleet::{Fleet, done, hold, name, task};
 use troupe_contract::work::*;
 use troupe_domain::task::spec::{DependencySpec, TaskSpec};
 use troupe_domain::{Code, Json, Priority, TaskStatus};
@@ -13,16 +13,11 @@ async fn a_task_is_created_claimed_started_and_completed() {
     let ann = fleet.agent("ann", "implementer", &["rust:0.9"]).await;
     let created = fleet.operator.call::<Create>(&task("write it")).await.unwrap();
     assert!(created.created);
-    let claimed = ann.call::<Next>(&NextRequest { wait_ms: 0 }).await.unwrap().task.unwrap();
-    assert_eq!((claimed.task.id.clone(), claimed.task.epoch), (created.task.id.clone(), 1));
+    let claimed = ann.call::<Next>(&NextRequest::waiting(0)).await.unwrap().task.unwrap();
+    assert_eq!((claimed.task.id.clone(), claimed.task.epoch), (created.task_id.clone(), 1));
     let hold = HoldRequest { task_id: claimed.task.id.clone(), epoch: 1 };
     assert_eq!(ann.call::<Start>(&hold).await.unwrap().status, TaskStatus::InProgress);
-    let done = CompleteRequest {
-        task_id: claimed.task.id.clone(),
-        epoch: 1,
-        result: Some(Json::text("done")),
-        evidence: Vec::new(),
-    };
+    let done = CompleteRequest::new(claimed.task.id.clone(), 1, Some(Json::text("done")));
     assert_eq!(ann.call::<Complete>(&done).await.unwrap().status, TaskStatus::Completed);
     let read = TaskRef { task_id: claimed.task.id.clone() };
     let task = fleet.operator.call::<GetTask>(&read).await.unwrap().task;
@@ -30,7 +25,7 @@ async fn a_task_is_created_claimed_started_and_completed() {
         (task.status, task.result.clone()),
         (TaskStatus::Completed, Some(Json::text("done")))
     );
-    assert!(ann.call::<Next>(&NextRequest { wait_ms: 0 }).await.unwrap().task.is_none());
+    assert!(ann.call::<Next>(&NextRequest::waiting(0)).await.unwrap().task.is_none());
 }
 
 #[tokio::test]
@@ -39,12 +34,12 @@ async fn a_long_poll_is_woken_by_a_new_task() {
     let ann = fleet.agent("ann", "implementer", &[]).await;
     let poll = tokio::spawn(async move {
         let options = troupe_bus::CallOptions::within(std::time::Duration::from_secs(40));
-        ann.call_with::<Next>(&NextRequest { wait_ms: 30_000 }, &options).await
+        ann.call_with::<Next>(&NextRequest::waiting(30_000), &options).await
     });
     fleet.until_waiting(1).await;
     let created = fleet.operator.call::<Create>(&task("wake up")).await.unwrap();
     let claimed = poll.await.unwrap().unwrap().task.unwrap();
-    assert_eq!(claimed.task.id, created.task.id);
+    assert_eq!(claimed.task.id, created.task_id);
 }
 
 #[tokio::test]
@@ -101,7 +96,7 @@ async fn priorities_roles_and_capabilities_are_matched() {
     assert_eq!(available.total, 2);
     assert_eq!(fleet.work_once(&ann, |_| String::new()).await.task.title, "urgent");
     assert_eq!(fleet.work_once(&ann, |_| String::new()).await.task.title, "low");
-    assert!(ann.call::<Next>(&NextRequest { wait_ms: 0 }).await.unwrap().task.is_none());
+    assert!(ann.call::<Next>(&NextRequest::waiting(0)).await.unwrap().task.is_none());
 }
 
 #[tokio::test]
@@ -112,13 +107,13 @@ async fn dependencies_in_any_shard_are_awaited_and_their_results_seen() {
     for index in 0..8 {
         let created =
             fleet.operator.call::<Create>(&task(&format!("first {index}"))).await.unwrap();
-        first.push(created.task.id.clone());
+        first.push(created.task_id.clone());
     }
     let spec = TaskSpec {
         depends_on: first.iter().cloned().map(DependencySpec::Plain).collect(),
         ..task("second")
     };
-    let second = fleet.operator.call::<Create>(&spec).await.unwrap().task;
+    let second = fleet.create(&spec).await;
     assert_eq!(second.status, TaskStatus::Blocked);
     for _ in 0..8 {
         fleet.work_once(&ann, |claimed| claimed.task.title.clone()).await;
@@ -141,21 +136,53 @@ async fn a_lost_answer_loses_no_task() {
         command_id: Some("poll-1".into()),
         ..troupe_bus::CallOptions::default()
     };
-    let poll = NextRequest { wait_ms: 0 };
+    let poll = NextRequest::waiting(0);
     let once = ann.call_with::<Next>(&poll, &options).await.unwrap().task.unwrap();
     let twice = ann.call_with::<Next>(&poll, &options).await.unwrap().task.unwrap();
     assert_eq!((once.task.id.clone(), once.task.epoch), (twice.task.id.clone(), twice.task.epoch));
 }
 
 #[tokio::test]
+async fn a_report_takes_the_next_task_along() {
+    let fleet = Fleet::start().await;
+    let ann = fleet.agent("ann", "implementer", &[]).await;
+    for title in ["one", "two"] {
+        fleet.create(&task(title)).await;
+    }
+    let poll = NextRequest { wait_ms: 0, start: true };
+    let one = ann.call::<Next>(&poll).await.unwrap().task.unwrap();
+    assert_eq!(one.task.status, TaskStatus::InProgress);
+    let report = CompleteRequest { next: true, ..done(&hold(&one), "done") };
+    // The answer is lost: the same command brings the same task.
+    let options = troupe_bus::CallOptions {
+        command_id: Some("report-1".into()),
+        ..troupe_bus::CallOptions::default()
+    };
+    let first = ann.call_with::<Complete>(&report, &options).await.unwrap();
+    let again = ann.call_with::<Complete>(&report, &options).await.unwrap();
+    let two = first.next.unwrap();
+    assert_eq!(again.next.unwrap().task.id, two.task.id);
+    assert_eq!((two.task.title.as_str(), two.task.status), ("two", TaskStatus::InProgress));
+    let last = CompleteRequest { next: true, ..done(&hold(&two), "done") };
+    let answer = ann.call::<Complete>(&last).await.unwrap();
+    assert_eq!((answer.status, answer.next), (TaskStatus::Completed, None));
+    // What is refused takes nothing along.
+    fleet.create(&task("three")).await;
+    let stale = HoldRequest { epoch: 7, ..hold(&two) };
+    let late = CompleteRequest { next: true, ..done(&stale, "late") };
+    assert_eq!(ann.call::<Complete>(&late).await.unwrap_err().code, Code::StaleEpoch);
+    assert_eq!(fleet.claim(&ann).await.task.status, TaskStatus::Claimed);
+}
+
+#[tokio::test]
 async fn failure_5_dependents_of_a_failed_task_are_cancelled_and_come_back_with_it() {
     let fleet = Fleet::start().await;
     let ann = fleet.agent("ann", "implementer", &[]).await;
-    let first = fleet.operator.call::<Create>(&task("first")).await.unwrap().task;
+    let first = fleet.create(&task("first")).await;
     let spec =
         TaskSpec { depends_on: vec![DependencySpec::Plain(first.id.clone())], ..task("second") };
-    let second = fleet.operator.call::<Create>(&spec).await.unwrap().task;
-    let claimed = ann.call::<Next>(&NextRequest { wait_ms: 0 }).await.unwrap().task.unwrap();
+    let second = fleet.create(&spec).await;
+    let claimed = ann.call::<Next>(&NextRequest::waiting(0)).await.unwrap().task.unwrap();
     let fail = FailRequest {
         task_id: first.id.clone(),
         epoch: claimed.task.epoch,
@@ -182,7 +209,7 @@ async fn a_reused_id_and_a_reused_key_are_refused() {
     let keyed = |title: &str| TaskSpec { idempotency_key: Some("k".into()), ..task(title) };
     let once = fleet.operator.call::<Create>(&keyed("a")).await.unwrap();
     let twice = fleet.operator.call::<Create>(&keyed("a")).await.unwrap();
-    assert_eq!((once.task.id.clone(), twice.created), (twice.task.id.clone(), false));
+    assert_eq!((once.task_id.clone(), twice.created), (twice.task_id.clone(), false));
     let fault = fleet.operator.call::<Create>(&keyed("b")).await.unwrap_err();
     assert_eq!(fault.code, Code::AlreadyExists);
 }

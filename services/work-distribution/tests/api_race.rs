@@ -91,7 +91,7 @@ async fn no_two_of_64_agents_that_poll_get_the_same_task() {
     let polls = racers.into_iter().map(|racer| {
         tokio::spawn(async move {
             let mut won = Vec::new();
-            let poll = NextRequest { wait_ms: 0 };
+            let poll = NextRequest::waiting(0);
             while let Some(claimed) = racer.call::<Next>(&poll).await.unwrap().task {
                 let held = hold(&claimed);
                 won.push((held.task_id.clone(), held.epoch, racer.name().clone()));

@@ -239,7 +239,7 @@ async fn a_restart_reads_snapshots_and_logs_into_the_same_tasks() {
             ..task(&format!("task {round}-0"))
         };
         let repeated = fleet.operator.call::<Create>(&spec).await.unwrap();
-        assert_eq!((repeated.created, &repeated.task.id), (false, &all[first]));
+        assert_eq!((repeated.created, &repeated.task_id), (false, &all[first]));
     }
 }
 

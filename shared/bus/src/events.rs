@@ -1,6 +1,6 @@
 //! Events: CloudEvents in binary mode, out and in.
 
-use async_nats::HeaderMap;
+use async_nats::{HeaderMap, HeaderName};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
@@ -20,6 +20,15 @@ use crate::trace;
 pub const MAX_EVENTS_IN_FLIGHT: usize = 512;
 /// Events from which on a round pays.
 const MIN_ROUND_EVENTS: usize = 3;
+
+// Names that are known beforehand are neither checked nor copied.
+const SPEC_VERSION: HeaderName = HeaderName::from_static(cloud_events::SPEC_VERSION);
+const ID: HeaderName = HeaderName::from_static(cloud_events::ID);
+const SOURCE: HeaderName = HeaderName::from_static(cloud_events::SOURCE);
+const TYPE: HeaderName = HeaderName::from_static(cloud_events::TYPE);
+const SUBJECT: HeaderName = HeaderName::from_static(cloud_events::SUBJECT);
+const TIME: HeaderName = HeaderName::from_static(cloud_events::TIME);
+const DATA_CONTENT_TYPE: HeaderName = HeaderName::from_static(cloud_events::DATA_CONTENT_TYPE);
 
 /// The event stream, as one service writes to it.
 #[derive(Debug, Clone)]
@@ -108,13 +117,13 @@ impl Events {
         if self.recognised {
             map.insert(headers::MSG_ID, event.id.as_str());
         }
-        map.insert(cloud_events::SPEC_VERSION, "1.0");
-        map.insert(cloud_events::ID, event.id.as_str());
-        map.insert(cloud_events::SOURCE, self.source.as_str());
-        map.insert(cloud_events::TYPE, event.kind.as_str());
-        map.insert(cloud_events::SUBJECT, event.entity_id.as_str());
-        map.insert(cloud_events::TIME, event.at.to_string().as_str());
-        map.insert(cloud_events::DATA_CONTENT_TYPE, "application/json");
+        map.insert(SPEC_VERSION, "1.0");
+        map.insert(ID, event.id.as_str());
+        map.insert(SOURCE, self.source.as_str());
+        map.insert(TYPE, event.kind.as_str());
+        map.insert(SUBJECT, event.entity_id.as_str());
+        map.insert(TIME, event.at.to_string().as_str());
+        map.insert(DATA_CONTENT_TYPE, "application/json");
         trace::inject(&mut map, event.trace.as_ref());
         map
     }

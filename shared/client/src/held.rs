@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use troupe_bus::port::{System, World};
 use troupe_contract::work::{
-    Complete, CompleteRequest, Extend, ExtendRequest, Fail, FailRequest, HoldRequest, Release,
-    ReleaseRequest, Start, TaskReceipt,
+    Complete, CompleteRequest, Completed, Extend, ExtendRequest, Fail, FailRequest, HoldRequest,
+    Release, ReleaseRequest, Start, TaskReceipt,
 };
 use troupe_domain::evidence::Evidence;
 use troupe_domain::limits::MAX_TEXT_BYTES;
 use troupe_domain::task::{ClaimedTask, Input};
-use troupe_domain::{Fault, Json, Name, Task, TaskId};
+use troupe_domain::{Fault, Json, Name, Task, TaskId, TaskStatus};
 
 use crate::session::Shared;
 use crate::watch::{Hold, Loss, over};
@@ -82,6 +83,11 @@ impl HeldTask {
         std::future::pending().await
     }
 
+    /// Whether it was started with the claim.
+    pub fn is_started(&self) -> bool {
+        self.claimed.task.status == TaskStatus::InProgress
+    }
+
     /// Says that the work begins.
     pub async fn start(&self) -> Result<TaskReceipt, Fault> {
         let request = HoldRequest { task_id: self.id(), epoch: self.epoch() };
@@ -104,9 +110,27 @@ impl HeldTask {
         &self,
         result: Option<Json>,
         evidence: Vec<Evidence>,
-    ) -> Result<TaskReceipt, Fault> {
-        let request = CompleteRequest { task_id: self.id(), epoch: self.epoch(), result, evidence };
-        insist::<Complete>(&self.shared.troupe, &request, None, Patience::default()).await
+    ) -> Result<Completed, Fault> {
+        let report = CompleteRequest::new(self.id(), self.epoch(), result);
+        let report = CompleteRequest { evidence, ..report };
+        insist::<Complete>(&self.shared.troupe, &report, None, Patience::default()).await
+    }
+
+    /// Reports success, and takes the next task with the same request, claimed and started, if there
+    /// is one now. It has one command id, however often it is sent: no task is taken twice.
+    pub async fn complete_and_next(
+        &self,
+        result: Option<Json>,
+        evidence: Vec<Evidence>,
+    ) -> Result<(Completed, Option<HeldTask>), Fault> {
+        let report = CompleteRequest::new(self.id(), self.epoch(), result);
+        let report = CompleteRequest { evidence, next: true, ..report };
+        let command_id = System.ulid().to_string();
+        let troupe = &self.shared.troupe;
+        let mut done =
+            insist::<Complete>(troupe, &report, Some(command_id), Patience::default()).await?;
+        let next = done.next.take().map(|task| Self::take(self.shared.clone(), task));
+        Ok((done, next))
     }
 
     /// Reports a failure; the error is cut to what the service takes.

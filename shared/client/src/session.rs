@@ -125,6 +125,24 @@ impl AgentSession {
 
     /// [`next`](Self::next) under a command id that the caller keeps.
     pub async fn poll(&self, command_id: &str, wait: Duration) -> Result<Option<HeldTask>, Fault> {
+        self.poll_for(command_id, wait, false).await
+    }
+
+    /// [`poll`](Self::poll), and starts what it is given with the same request.
+    pub async fn poll_and_start(
+        &self,
+        command_id: &str,
+        wait: Duration,
+    ) -> Result<Option<HeldTask>, Fault> {
+        self.poll_for(command_id, wait, true).await
+    }
+
+    async fn poll_for(
+        &self,
+        command_id: &str,
+        wait: Duration,
+        start: bool,
+    ) -> Result<Option<HeldTask>, Fault> {
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(MAX_WAIT_MS).min(MAX_WAIT_MS);
         let options = CallOptions {
             timeout: Duration::from_millis(wait_ms + POLL_MARGIN_MS),
@@ -133,8 +151,8 @@ impl AgentSession {
         };
         let mut waits = Waits::new();
         loop {
-            let answer =
-                self.shared.troupe.call_with::<Next>(&NextRequest { wait_ms }, &options).await;
+            let request = NextRequest { wait_ms, start };
+            let answer = self.shared.troupe.call_with::<Next>(&request, &options).await;
             match answer {
                 Ok(reply) => {
                     let held = reply.task.map(|task| HeldTask::take(self.shared.clone(), task));
@@ -153,7 +171,7 @@ impl AgentSession {
     pub async fn call_off(&self, command_id: String) -> Result<(), Fault> {
         let goodbye = Patience::within(Duration::from_millis(GOODBYE_PATIENCE_MS));
         let troupe = &self.shared.troupe;
-        let request = NextRequest { wait_ms: 0 };
+        let request = NextRequest::waiting(0);
         if let Some(claimed) =
             insist::<Next>(troupe, &request, Some(command_id), goodbye).await?.task
         {

@@ -26,8 +26,8 @@ endpoints! { Service::Work;
     Start = "start" (HoldRequest) -> TaskReceipt, Everyone;
     /// The holder renews its lease, and may tell its progress.
     Extend = "extend" (ExtendRequest) -> TaskReceipt, Everyone;
-    /// The holder reports that it is done.
-    Complete = "complete" (CompleteRequest) -> TaskReceipt, Everyone;
+    /// The holder reports that it is done, and may take its next task along.
+    Complete = "complete" (CompleteRequest) -> Completed, Everyone;
     /// The holder reports that it failed.
     Fail = "fail" (FailRequest) -> TaskReceipt, Everyone;
     /// The holder gives the task back.
@@ -53,8 +53,10 @@ endpoints! { Service::Work;
 /// The answer to a creation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Created {
-    /// The task, as it is now.
-    pub task: Arc<Task>,
+    /// The task's id, for ever.
+    pub task_id: TaskId,
+    /// Where the task is now: blocked or available, or further on if it was created before.
+    pub status: TaskStatus,
     /// False if an earlier request with the same idempotency key had created it.
     pub created: bool,
 }
@@ -88,6 +90,16 @@ pub struct NextRequest {
     /// How long to wait for a task; 0 is not at all.
     #[serde(default)]
     pub wait_ms: u64,
+    /// Starts the task with the claim, for an agent that begins at once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub start: bool,
+}
+
+impl NextRequest {
+    /// A poll that waits so long, and only claims.
+    pub fn waiting(wait_ms: u64) -> Self {
+        Self { wait_ms, start: false }
+    }
 }
 
 /// The answer to a poll.
@@ -181,6 +193,31 @@ pub struct CompleteRequest {
     /// What shows it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<Evidence>,
+    /// Claims and starts the best fitting task with the same request, if one is there now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub next: bool,
+}
+
+impl CompleteRequest {
+    /// A report of `result`, with nothing to show for it.
+    pub fn new(task_id: TaskId, epoch: u64, result: Option<Json>) -> Self {
+        Self { task_id, epoch, result, evidence: Vec::new(), next: false }
+    }
+}
+
+/// The answer to a report of success.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Completed {
+    /// The task.
+    pub task_id: TaskId,
+    /// Completed, or reported where it waits for verification.
+    pub status: TaskStatus,
+    /// Its epoch.
+    pub epoch: u64,
+    /// The next task, claimed and started, where it was asked for and there is one. Where there is
+    /// none, a poll waits for one, and says why if the caller may not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<ClaimedTask>,
 }
 
 /// A report of failure.

@@ -1,7 +1,9 @@
 //! Capabilities: what an agent can do, how well, and what a task needs.
 
+use std::fmt;
+
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::fault::Fault;
 use crate::limits::{MAX_AGENT_CAPABILITIES, MAX_REQUIRED_CAPABILITIES, MAX_TEXT_BYTES};
@@ -24,8 +26,8 @@ pub struct Capability {
 }
 
 /// What a task needs of its agent. Also accepted as a text: `rust` or `rust:0.8`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "RequiredForm")]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(try_from = "RequiredForm")]
 pub struct RequiredCapability {
     /// The capability's name.
     pub name: Name,
@@ -59,11 +61,34 @@ struct FullCapability {
     dependencies: Vec<Name>,
 }
 
-#[derive(Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "a requirement: \"name\", \"name:0.8\" or {name, min_proficiency}")]
+/// What the schema says; reading is done by hand, because every message about a task has some.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[allow(dead_code)]
 enum RequiredForm {
     Text(String),
     Full(FullRequirement),
+}
+
+impl<'de> Deserialize<'de> for RequiredCapability {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextOrFull;
+        impl<'de> de::Visitor<'de> for TextOrFull {
+            type Value = RequiredCapability;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(r#"a requirement: "name", "name:0.8" or {name, min_proficiency}"#)
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                text.parse().map_err(E::custom)
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                let full =
+                    FullRequirement::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                Ok(RequiredCapability { name: full.name, min_proficiency: full.min_proficiency })
+            }
+        }
+        deserializer.deserialize_any(TextOrFull)
+    }
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -96,18 +121,6 @@ impl TryFrom<CapabilityForm> for Capability {
                 proficiency: full.proficiency,
                 dependencies: full.dependencies,
             }),
-        }
-    }
-}
-
-impl TryFrom<RequiredForm> for RequiredCapability {
-    type Error = String;
-    fn try_from(form: RequiredForm) -> Result<Self, String> {
-        match form {
-            RequiredForm::Text(text) => text.parse(),
-            RequiredForm::Full(full) => {
-                Ok(Self { name: full.name, min_proficiency: full.min_proficiency })
-            }
         }
     }
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::fault::Fault;
 use crate::limits::MAX_NAME_CHARS;
@@ -20,8 +20,7 @@ pub struct BadName {
 }
 
 /// A token `[A-Za-z0-9_-]{1,64}`; cheap to clone.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(Arc<str>);
 
 /// The name of an agent, which is the name in its credentials.
@@ -59,10 +58,26 @@ impl Name {
     }
 }
 
-impl TryFrom<String> for Name {
-    type Error = BadName;
-    fn try_from(text: String) -> Result<Self, BadName> {
-        Self::parse(&text)
+// By hand, because every message is full of names: neither way makes a `String` on its way.
+impl Serialize for Name {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Token;
+        impl de::Visitor<'_> for Token {
+            type Value = Name;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Name, E> {
+                Name::parse(text).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(Token)
     }
 }
 
@@ -70,12 +85,6 @@ impl std::str::FromStr for Name {
     type Err = BadName;
     fn from_str(text: &str) -> Result<Self, BadName> {
         Self::parse(text)
-    }
-}
-
-impl From<Name> for String {
-    fn from(name: Name) -> Self {
-        name.0.as_ref().to_owned()
     }
 }
 

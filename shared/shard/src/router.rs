@@ -81,7 +81,8 @@ impl<M: Machine> Router<M> {
                     }
                 }
             } else {
-                self.ask_peer(shard, &request, &mut encoded, deadline).await
+                // In a box: what is rarely gone through must not make every request's future large.
+                Box::pin(self.ask_peer(shard, &request, &mut encoded, deadline)).await
             };
             let left = deadline.saturating_duration_since(Instant::now());
             match result {

@@ -6,12 +6,12 @@ use troupe_contract::ingress::Way;
 use troupe_contract::routing::{DeadLetter, DeadReason};
 use troupe_domain::session::Conversation;
 use troupe_domain::session::change::Change;
-use troupe_domain::{AgentId, AgentMessage, MessageId, MessageType, Timestamp};
+use troupe_domain::{AgentId, Timestamp};
 
-use super::mailbox::{Entry, EntryState, OpenRequest, RequestEnd};
-use super::memory::{MAX_ENDED_SESSION_BYTES, MAX_ENDED_SESSIONS, SeenKey};
+use super::mailbox::{Entry, EntryState, RequestEnd};
+use super::memory::{MAX_ENDED_SESSION_BYTES, MAX_ENDED_SESSIONS};
 use super::notice;
-use super::record::{Burial, Death, LetterContent, Onward, Post, Record, Refusal, Source};
+use super::record::{Burial, Death, IngressPlace, LetterContent, Record, Source};
 use super::state::RoutingState;
 use super::timers::Timer;
 
@@ -86,15 +86,15 @@ impl RoutingState {
     /// What happens to messages in a mailbox.
     fn apply_delivery(&mut self, record: &Record) {
         match record {
-            Record::Pulled { at, agent, seqs, until, pull } => {
+            Record::Pulled { at, agent, seqs, wait_ms, pull } => {
                 seqs.iter()
-                    .for_each(|seq| self.hand_out(agent, *seq, *until, pull.as_deref(), *at));
+                    .for_each(|seq| self.hand_out(agent, *seq, *wait_ms, pull.as_deref(), *at));
             }
-            Record::Read { at, agent, seqs, until: lease } => {
+            Record::Read { at, agent, seqs } => {
                 for seq in seqs {
                     self.change_entry(agent, *seq, *at, |entry| {
-                        if let EntryState::Out { until, read_at, .. } = &mut entry.state {
-                            *until = *lease;
+                        if let EntryState::Out { until, wait_ms, read_at, .. } = &mut entry.state {
+                            *until = at.plus_millis(*wait_ms);
                             read_at.get_or_insert(*at);
                         }
                     });
@@ -129,97 +129,13 @@ impl RoutingState {
     fn came(&mut self, source: Source) {
         match source {
             Source::Asked => {}
-            Source::Ingress { way, sequence } => self.set_ingested(way, sequence),
+            Source::Ingress { way, place } => self.set_ingested(way, place),
             Source::Letter { from, serial } => self.outbox.arrive(from, serial),
         }
     }
 
-    pub(super) fn set_ingested(&mut self, way: Way, sequence: u64) {
-        self.ingested.insert(way, sequence);
-    }
-
-    fn post_all(&mut self, posts: &[Post], at: Timestamp) {
-        posts.iter().for_each(|post| self.post(post, at));
-    }
-
-    fn post(&mut self, post: &Post, at: Timestamp) {
-        let message = &post.message;
-        for agent in &post.to {
-            self.enter(agent, message, at);
-        }
-        for Refusal { agent, reason, why } in &post.refused {
-            self.totals.refused += 1;
-            self.remember(Some(agent), message);
-            self.bury_with_notice(
-                &Burial {
-                    agent: agent.clone(),
-                    reason: *reason,
-                    why: why.clone(),
-                    attempts: 0,
-                    sender: message.sender_id.clone(),
-                    message: Some(message.clone()),
-                    raw: None,
-                },
-                at,
-            );
-        }
-        self.send_on(message, &post.onward, at);
-        if post.expects
-            && let (Some(id), Some(deadline)) = (&message.request_id, message.respond_by)
-        {
-            self.expect_at_home(message, id, deadline, at);
-        }
-    }
-
-    fn remember(&mut self, mailbox: Option<&AgentId>, message: &AgentMessage) {
-        // What goes to many is known by where it began: each mailbox need not remember it.
-        if mailbox.is_none() || message.recipient_id.is_some() {
-            let (sender, id) = (message.sender_id.clone(), message.id.clone());
-            let key = SeenKey { mailbox: mailbox.cloned(), sender, id };
-            self.seen.insert(key, message.recipient_id.clone());
-        }
-    }
-
-    fn enter(&mut self, agent: &AgentId, message: &Arc<AgentMessage>, at: Timestamp) {
-        let seq = self.next_seq;
-        self.next_seq += 1;
-        self.remember(Some(agent), message);
-        self.touch(agent, at, |mailbox| mailbox.insert(seq, Entry::new(message.clone())));
-        self.arm_entry(agent, seq);
-        self.totals.accepted += 1;
-        let answers = matches!(message.kind, MessageType::Response | MessageType::Error);
-        if let Some(id) = message.request_id.as_ref().filter(|_| answers) {
-            self.answer(agent, id, message, at);
-        }
-    }
-
-    fn send_on(&mut self, message: &Arc<AgentMessage>, onward: &Onward, at: Timestamp) {
-        let shards = self.settings.shards;
-        let others = (0..shards).filter(|to| *to != self.settings.shard);
-        match onward {
-            Onward::Nobody => return,
-            Onward::Agents(agents) => {
-                for to in others {
-                    let theirs = self.those_of(agents, to);
-                    if !theirs.is_empty() {
-                        let content =
-                            LetterContent::Deliver { message: message.clone(), to: theirs };
-                        self.outbox.write(to, at, content);
-                    }
-                }
-            }
-            Onward::Everywhere(audience) => {
-                for to in others {
-                    let (message, audience) = (message.clone(), self.those_of(audience, to));
-                    self.outbox.write(to, at, LetterContent::Spread { message, audience });
-                }
-            }
-        }
-        self.remember(None, message);
-    }
-
-    fn those_of(&self, agents: &[AgentId], shard: u16) -> Vec<AgentId> {
-        agents.iter().filter(|agent| self.home_of(agent) == shard).cloned().collect()
+    pub(super) fn set_ingested(&mut self, way: Way, place: IngressPlace) {
+        self.ingested.insert(way, place);
     }
 
     fn change_entry(
@@ -243,7 +159,7 @@ impl RoutingState {
         &mut self,
         agent: &AgentId,
         seq: u64,
-        until: Timestamp,
+        wait_ms: u64,
         pull: Option<&str>,
         at: Timestamp,
     ) {
@@ -256,10 +172,10 @@ impl RoutingState {
             self.totals.acknowledged += 1;
             return;
         }
-        let pull = pull.map(str::to_owned);
+        let (pull, until) = (pull.map(str::to_owned), at.plus_millis(wait_ms));
         self.change_entry(agent, seq, at, |entry| {
             entry.attempts += 1;
-            entry.state = EntryState::Out { until, pull, read_at: None };
+            entry.state = EntryState::Out { until, wait_ms, pull, read_at: None };
         });
     }
 
@@ -283,7 +199,7 @@ impl RoutingState {
         );
     }
 
-    fn bury_with_notice(&mut self, burial: &Burial, at: Timestamp) {
+    pub(super) fn bury_with_notice(&mut self, burial: &Burial, at: Timestamp) {
         self.drafts.notices.push(notice::buried(burial, at));
         self.bury(burial, at);
     }
@@ -305,66 +221,6 @@ impl RoutingState {
             message: burial.message.clone(),
             raw: burial.raw.clone(),
         }));
-    }
-
-    fn expect_at_home(
-        &mut self,
-        message: &AgentMessage,
-        id: &MessageId,
-        deadline: Timestamp,
-        at: Timestamp,
-    ) {
-        let (agent, responder) = (message.sender_id.clone(), message.recipient_id.clone());
-        let home = self.home_of(&agent);
-        if home == self.settings.shard {
-            self.expect(&agent, id, responder, deadline, at);
-        } else {
-            let request_id = id.clone();
-            let content = LetterContent::Expect { agent, request_id, responder, deadline };
-            self.outbox.write(home, at, content);
-        }
-    }
-
-    fn expect(
-        &mut self,
-        agent: &AgentId,
-        id: &MessageId,
-        responder: Option<AgentId>,
-        deadline: Timestamp,
-        at: Timestamp,
-    ) {
-        let service = Self::service_name();
-        self.touch(agent, at, |mailbox| {
-            // The response may have been faster than this word.
-            let is_over = match mailbox.request_end(id) {
-                Some(RequestEnd::Answered(by)) => {
-                    *by == service || responder.as_ref().is_none_or(|responder| responder == by)
-                }
-                Some(RequestEnd::Expired) => true,
-                None => false,
-            };
-            if !is_over {
-                let answers = mailbox.requests.get(id).map_or(0, |request| request.answers);
-                let request = OpenRequest { responder, deadline, answers };
-                mailbox.requests.insert(id.clone(), request);
-            }
-        });
-        self.arm_request(agent, id);
-    }
-
-    fn answer(&mut self, agent: &AgentId, id: &MessageId, message: &AgentMessage, at: Timestamp) {
-        let by = &message.sender_id;
-        let is_service = *by == Self::service_name();
-        self.touch(agent, at, |mailbox| match mailbox.requests.get_mut(id) {
-            // Everybody may answer what went to many.
-            Some(request) if request.responder.is_none() => request.answers += 1,
-            Some(request) if is_service || request.responder.as_ref() == Some(by) => {
-                mailbox.end_request(id.clone(), RequestEnd::Answered(by.clone()));
-            }
-            Some(_) => {}
-            None => mailbox.end_request(id.clone(), RequestEnd::Answered(by.clone())),
-        });
-        self.arm_request(agent, id);
     }
 
     fn change_session(&mut self, id: &AgentId, changes: &[Change], at: Timestamp) {

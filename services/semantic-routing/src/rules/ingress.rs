@@ -8,6 +8,7 @@ use troupe_domain::limits::{MAX_BODY_BYTES, MAX_METADATA_BYTES, MAX_TEXT_BYTES};
 use troupe_domain::message::{Address, Birth, Intent, IntentFilters, MessageSpec};
 use troupe_domain::{AgentId, AgentMessage, Fault, MessageId, Name, Timestamp, TraceContext};
 
+use super::record::IngressPlace;
 use super::sending::IngressContent;
 
 /// Bytes of what came that a dead letter shows.
@@ -21,7 +22,7 @@ pub struct Published<'a> {
     /// How.
     pub way: Way,
     /// Its place in that way's stream.
-    pub sequence: u64,
+    pub place: IngressPlace,
     /// The subject under which it is stored.
     pub subject: &'a str,
     /// Its de-duplication id, if it has one.
@@ -110,8 +111,10 @@ fn address(spec: &mut MessageSpec, target: &Target) -> Result<(), Fault> {
 fn own_id(published: &Published<'_>) -> MessageId {
     let given = published.id.and_then(|id| Name::parse(id).ok());
     given.unwrap_or_else(|| {
-        let place = format!("{}-{}", published.way.token(), published.sequence);
-        Name::parse(&place).unwrap_or_else(|_| unreachable!("a token and a number are a name"))
+        let IngressPlace { stream_made_at, sequence } = published.place;
+        let made = stream_made_at.as_millis();
+        Name::parse(&format!("{}-{made:x}-{sequence}", published.way.token()))
+            .unwrap_or_else(|_| unreachable!("a token and numbers are a name"))
     })
 }
 

@@ -50,6 +50,8 @@ pub enum EntryState {
     Out {
         /// It comes back then.
         until: Timestamp,
+        /// How long its recipient has for it, from one word to the next.
+        wait_ms: u64,
         /// The pull that got it.
         pull: Option<String>,
         /// Since when the recipient says that it has seen it.

@@ -142,21 +142,21 @@ impl RoutingState {
         }
     }
 
-    /// A response that comes when its request is over is of no use.
+    /// A response that comes when its request is over is of no use. Somebody else's word does not end
+    /// a request, so that nobody can answer in another's place.
     fn check_response(&self, agent: &AgentId, message: &AgentMessage) -> Result<(), Fault> {
-        if message.kind != MessageType::Response {
+        let (MessageType::Response, Some(id)) = (message.kind, &message.request_id) else {
             return Ok(());
-        }
-        let end = message
-            .request_id
-            .as_ref()
-            .and_then(|id| self.mailboxes.get(agent).and_then(|mailbox| mailbox.request_end(id)));
-        match end {
+        };
+        let Some(mailbox) = self.mailboxes.get(agent) else { return Ok(()) };
+        match mailbox.request_end(id).filter(|_| !mailbox.requests.contains_key(id)) {
             Some(RequestEnd::Expired) => Err(Fault::precondition("the request's time had run out")),
-            Some(RequestEnd::Answered(by)) => {
+            Some(RequestEnd::Answered(by))
+                if *by == message.sender_id || *by == Self::service_name() =>
+            {
                 Err(Fault::precondition(format!("the request was answered by {by}")))
             }
-            None => Ok(()),
+            Some(RequestEnd::Answered(_)) | None => Ok(()),
         }
     }
 

@@ -1,19 +1,14 @@
-//! What a recipient does: take messages out, and say what became of them.
+//! What a recipient does: take messages out of its mailbox.
 
 use std::sync::Arc;
 
-use troupe_contract::routing::{
-    AckEffect, AckOutcome, AckRequest, AckResult, DeadReason, DeliveredMessage, DeliveryRef,
-    InboxReply,
-};
-use troupe_domain::limits::{MAX_INBOX_MESSAGES, MAX_LEASE_MS, MAX_TEXT_BYTES, MIN_LEASE_MS};
+use troupe_contract::routing::{DeliveredMessage, InboxReply};
+use troupe_domain::limits::{MAX_INBOX_MESSAGES, MAX_LEASE_MS, MIN_LEASE_MS};
 use troupe_domain::message::DeliveryStatus;
-use troupe_domain::task::spec::check_text;
-use troupe_domain::{AgentId, AgentMessage, Fault, Timestamp, TopicPattern};
+use troupe_domain::{AgentId, AgentMessage, Fault, Timestamp};
 
 use super::mailbox::{Entry, EntryState};
-use super::posting::{NotTaken, fault_of};
-use super::record::{Death, Post, Record};
+use super::record::Record;
 use super::state::RoutingState;
 
 /// Bytes of messages that one pull gets, about; it always gets one if there is one.
@@ -70,7 +65,7 @@ impl RoutingState {
             at: now,
             agent: agent.clone(),
             seqs,
-            until,
+            wait_ms,
             pull: pull.id.clone(),
         });
         let messages = handed.into_iter().map(|(_, message, attempts)| {
@@ -108,7 +103,7 @@ impl RoutingState {
     }
 
     /// The owner of a mailbox is here: from now on it gets what is for everybody.
-    fn open(&mut self, agent: &AgentId, now: Timestamp) -> Result<(), Fault> {
+    pub(super) fn open(&mut self, agent: &AgentId, now: Timestamp) -> Result<(), Fault> {
         match self.mailboxes.get(agent) {
             Some(mailbox) if mailbox.opened => return Ok(()),
             None if self.mailboxes.len() >= self.settings.max_mailboxes => {
@@ -119,281 +114,14 @@ impl RoutingState {
         self.draft(Record::Opened { at: now, agent: agent.clone() });
         Ok(())
     }
-
-    /// Says what became of messages that were taken out. A stale attempt writes nothing.
-    pub fn acknowledge(
-        &mut self,
-        agent: &AgentId,
-        ack: &AckRequest,
-        now: Timestamp,
-        jitter: f64,
-    ) -> Result<Vec<AckResult>, Fault> {
-        if ack.messages.len() > MAX_INBOX_MESSAGES {
-            return Err(Fault::exhausted("MAX_INBOX_MESSAGES", MAX_INBOX_MESSAGES)
-                .with("field", "messages"));
-        }
-        check_text("reason", &ack.reason, MAX_TEXT_BYTES)?;
-        if ack.outcome == AckOutcome::Rejected && ack.reason.trim().is_empty() {
-            return Err(Fault::invalid("reason", "a rejection must say why"));
-        }
-        if (ack.outcome == AckOutcome::Forwarded) != ack.forward_to.is_some() {
-            let why = "goes with the outcome `forwarded`, and only with it";
-            return Err(Fault::invalid("forward_to", why));
-        }
-        let mut found = Vec::new();
-        let mut results: Vec<AckResult> = Vec::new();
-        for wanted in &ack.messages {
-            let place = self.find(agent, wanted, ack.outcome);
-            // A message that is named twice is meant once.
-            let place = place.and_then(|seq| {
-                let twice = found.contains(&seq);
-                if twice { Err(result(wanted, AckEffect::Stale, None)) } else { Ok(seq) }
-            });
-            match place {
-                Ok(seq) => {
-                    found.push(seq);
-                    results.push(result(wanted, AckEffect::Done, None));
-                }
-                Err(refused) => results.push(refused),
-            }
-        }
-        self.carry_out_ack(agent, ack, &found, now, jitter, &mut results);
-        for (wanted, result) in ack.messages.iter().zip(&mut results) {
-            result.status = self.status(agent, wanted, result.result, ack.outcome);
-        }
-        Ok(results)
-    }
-
-    fn status(
-        &self,
-        agent: &AgentId,
-        wanted: &DeliveryRef,
-        effect: AckEffect,
-        outcome: AckOutcome,
-    ) -> Option<DeliveryStatus> {
-        let mailbox = self.mailboxes.get(agent)?;
-        let seqs = mailbox.find(&wanted.message_id, wanted.sender_id.as_ref());
-        match (seqs.first().and_then(|seq| mailbox.entry(*seq)), effect, outcome) {
-            (Some(entry), ..) => Some(status_of(entry)),
-            (None, AckEffect::Done, AckOutcome::Rejected | AckOutcome::Retry) => {
-                Some(DeliveryStatus::Failed)
-            }
-            (None, AckEffect::Done, AckOutcome::Forwarded) => Some(DeliveryStatus::Sent),
-            (None, AckEffect::Done, _) => Some(DeliveryStatus::Acknowledged),
-            _ => None,
-        }
-    }
-
-    fn find(
-        &self,
-        agent: &AgentId,
-        wanted: &DeliveryRef,
-        outcome: AckOutcome,
-    ) -> Result<u64, AckResult> {
-        let mailbox = self.mailboxes.get(agent);
-        let unknown = || result(wanted, AckEffect::Unknown, None);
-        let mailbox = mailbox.ok_or_else(unknown)?;
-        let seqs = mailbox.find(&wanted.message_id, wanted.sender_id.as_ref());
-        let [seq] = *seqs else {
-            return Err(if seqs.is_empty() {
-                unknown()
-            } else {
-                let why = "several senders used this id: name sender_id".to_owned();
-                result(wanted, AckEffect::Refused, Some(why))
-            });
-        };
-        let entry = mailbox.entry(seq).ok_or_else(unknown)?;
-        // An attempt whose time is over, and after which there was none, still may say the end of it.
-        let ends = matches!(outcome, AckOutcome::Acknowledged | AckOutcome::Rejected);
-        if entry.attempts != wanted.attempt || wanted.attempt == 0 || !(entry.is_out() || ends) {
-            return Err(result(wanted, AckEffect::Stale, None));
-        }
-        Ok(seq)
-    }
-
-    fn carry_out_ack(
-        &mut self,
-        agent: &AgentId,
-        ack: &AckRequest,
-        seqs: &[u64],
-        now: Timestamp,
-        jitter: f64,
-        results: &mut [AckResult],
-    ) {
-        if seqs.is_empty() {
-            return;
-        }
-        let (at, agent, all) = (now, agent.clone(), seqs.to_vec());
-        match ack.outcome {
-            AckOutcome::Acknowledged => self.draft(Record::Acknowledged { at, agent, seqs: all }),
-            AckOutcome::Read => {
-                let until = now.plus_millis(self.settings.ack_wait_ms);
-                self.draft(Record::Read { at, agent, seqs: all, until });
-            }
-            AckOutcome::Retry => self.take_back(&agent, seqs, Some(&ack.reason), now, jitter),
-            AckOutcome::Rejected => {
-                let (reason, why) = (DeadReason::Rejected, ack.reason.clone());
-                let deaths = seqs.iter().map(|seq| Death { seq: *seq, reason, why: why.clone() });
-                self.bury_all(&agent, deaths.collect(), now);
-            }
-            AckOutcome::Forwarded => {
-                let done = results.iter_mut().filter(|result| result.result == AckEffect::Done);
-                for (seq, result) in seqs.iter().zip(done) {
-                    let Some(to) = &ack.forward_to else { continue };
-                    if let Err(fault) = self.forward(&agent, *seq, to, now) {
-                        result.result = AckEffect::Refused;
-                        result.reason = Some(fault.message);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Messages whose delivery failed: each is delivered again after a while, or never. `asked` is
-    /// what the recipient said about it, if it spoke.
-    pub(super) fn take_back(
-        &mut self,
-        agent: &AgentId,
-        seqs: &[u64],
-        asked: Option<&str>,
-        now: Timestamp,
-        jitter: f64,
-    ) {
-        let (mut waits, mut deaths) = (Vec::new(), Vec::new());
-        for seq in seqs {
-            let entry = self.mailboxes.get(agent).and_then(|mailbox| mailbox.entry(*seq));
-            let Some(entry) = entry else { continue };
-            if entry.message.expires_at <= now {
-                let why = format!("not acknowledged in {} deliveries", entry.attempts);
-                deaths.push(Death { seq: *seq, reason: DeadReason::Expired, why });
-            } else if entry.attempts >= self.settings.max_deliver {
-                let why = match asked.filter(|why| !why.is_empty()) {
-                    Some(why) => format!("{} deliveries failed; the last: {why}", entry.attempts),
-                    None => format!("not acknowledged in {} deliveries", entry.attempts),
-                };
-                deaths.push(Death { seq: *seq, reason: DeadReason::MaxDeliver, why });
-            } else {
-                let wait_ms = self.settings.backoff.wait_ms(entry.attempts, jitter);
-                waits.push((*seq, now.plus_millis(wait_ms)));
-            }
-        }
-        if !waits.is_empty() {
-            self.draft(Record::Retrying { at: now, agent: agent.clone(), waits });
-        }
-        self.bury_all(agent, deaths, now);
-    }
-
-    /// Messages that will not be delivered again; their senders are told, except of what expired.
-    pub(super) fn bury_all(&mut self, agent: &AgentId, deaths: Vec<Death>, now: Timestamp) {
-        if deaths.is_empty() {
-            return;
-        }
-        let told = |death: &Death| {
-            let entry = self.mailboxes.get(agent)?.entry(death.seq)?;
-            if death.reason == DeadReason::Expired {
-                return None;
-            }
-            self.tell_sender(&entry.message, Some(agent), death.reason, &death.why, now)
-        };
-        let posts = deaths.iter().filter_map(told).collect();
-        self.draft(Record::Died { at: now, agent: agent.clone(), deaths, posts });
-    }
-
-    /// Hands a message on. It goes on under its first sender and its id, so that whoever had it
-    /// before does not get it again.
-    fn forward(
-        &mut self,
-        agent: &AgentId,
-        seq: u64,
-        to: &AgentId,
-        now: Timestamp,
-    ) -> Result<(), Fault> {
-        let entry = self.mailboxes.get(agent).and_then(|mailbox| mailbox.entry(seq));
-        let entry = entry.ok_or_else(|| Fault::not_found("message", seq))?;
-        let mut message = AgentMessage::clone(&entry.message);
-        let routing = &mut message.routing;
-        if to == agent || routing.path.contains(to) {
-            return Err(Fault::precondition(format!("{to} had the message before")));
-        }
-        if routing.hops >= routing.max_hops {
-            let why = format!("the message was handed on {} times", routing.hops);
-            return Err(Fault::precondition(why));
-        }
-        routing.hops += 1;
-        routing.path.push(agent.clone());
-        routing.destination = Some(to.clone());
-        message.recipient_id = Some(to.clone());
-        if self.is_here(to)
-            && let Err(refused) = self.admit(to, &message)
-        {
-            return Err(match refused {
-                NotTaken::Duplicate => Fault::precondition(format!("{to} had the message before")),
-                refused @ NotTaken::Refused(..) => fault_of(refused),
-            });
-        }
-        let expects = self.watches(&message);
-        let post = Post { expects, ..self.post_anywhere(message, to) };
-        let posts = vec![post];
-        self.draft(Record::Forwarded { at: now, agent: agent.clone(), seq, posts });
-        Ok(())
-    }
-
-    /// An agent follows topics.
-    pub fn follow(
-        &mut self,
-        agent: &AgentId,
-        patterns: Vec<TopicPattern>,
-        now: Timestamp,
-    ) -> Result<Vec<TopicPattern>, Fault> {
-        let known = self.following(agent);
-        let mut new: Vec<TopicPattern> = Vec::new();
-        for pattern in patterns {
-            if !known.contains(&pattern) && !new.contains(&pattern) {
-                new.push(pattern);
-            }
-        }
-        let max = self.settings.max_patterns_per_mailbox;
-        if known.len() + new.len() > max {
-            return Err(Fault::exhausted("max_patterns_per_mailbox", max).with("field", "patterns"));
-        }
-        self.open(agent, now)?;
-        if !new.is_empty() {
-            self.draft(Record::Followed { at: now, agent: agent.clone(), patterns: new });
-        }
-        Ok(self.following(agent))
-    }
-
-    /// An agent follows topics no more.
-    pub fn unfollow(
-        &mut self,
-        agent: &AgentId,
-        patterns: &[TopicPattern],
-        now: Timestamp,
-    ) -> Vec<TopicPattern> {
-        let mut known = self.following(agent);
-        known.retain(|pattern| patterns.contains(pattern));
-        if !known.is_empty() {
-            self.draft(Record::Unfollowed { at: now, agent: agent.clone(), patterns: known });
-        }
-        self.following(agent)
-    }
-
-    /// What an agent follows.
-    pub fn following(&self, agent: &AgentId) -> Vec<TopicPattern> {
-        let mailbox = self.mailboxes.get(agent);
-        mailbox.map_or_else(Vec::new, |mailbox| mailbox.patterns.iter().cloned().collect())
-    }
 }
 
 fn nothing() -> InboxReply {
     InboxReply { messages: Vec::new(), remaining: 0 }
 }
 
-fn result(wanted: &DeliveryRef, effect: AckEffect, reason: Option<String>) -> AckResult {
-    AckResult { message_id: wanted.message_id.clone(), result: effect, status: None, reason }
-}
-
-fn status_of(entry: &Entry) -> DeliveryStatus {
+/// Where a message in a mailbox stands.
+pub(super) fn status_of(entry: &Entry) -> DeliveryStatus {
     match &entry.state {
         EntryState::Queued { .. } => DeliveryStatus::Queued,
         EntryState::Out { read_at: Some(_), .. } => DeliveryStatus::Read,

@@ -25,7 +25,7 @@ pub enum Source {
         /// How.
         way: Way,
         /// Its place in that way's stream.
-        sequence: u64,
+        place: IngressPlace,
     },
     /// Another shard wrote it.
     Letter {
@@ -34,6 +34,15 @@ pub enum Source {
         /// Its place among that shard's letters to this one, from 1.
         serial: u64,
     },
+}
+
+/// A place in the stream of a way in. A stream that was made anew begins again, after the former one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct IngressPlace {
+    /// When the stream was made.
+    pub stream_made_at: Timestamp,
+    /// The sequence in it.
+    pub sequence: u64,
 }
 
 /// Who must learn of a message in other shards.
@@ -136,10 +145,10 @@ pub enum Record {
     Followed { at: Timestamp, agent: AgentId, patterns: Vec<TopicPattern> },
     /// An agent follows topics no more.
     Unfollowed { at: Timestamp, agent: AgentId, patterns: Vec<TopicPattern> },
-    /// Messages were handed out, until then. Those that need no acknowledgement are done.
-    Pulled { at: Timestamp, agent: AgentId, seqs: Vec<u64>, until: Timestamp, pull: Option<String> },
-    /// The recipient has seen messages and works on them, until then.
-    Read { at: Timestamp, agent: AgentId, seqs: Vec<u64>, until: Timestamp },
+    /// Messages were handed out for so long. Those that need no acknowledgement are done.
+    Pulled { at: Timestamp, agent: AgentId, seqs: Vec<u64>, wait_ms: u64, pull: Option<String> },
+    /// The recipient has seen messages and works on them: the wait of each begins anew.
+    Read { at: Timestamp, agent: AgentId, seqs: Vec<u64> },
     /// Messages are done.
     Acknowledged { at: Timestamp, agent: AgentId, seqs: Vec<u64> },
     /// Messages wait for another delivery, each from its time on.

@@ -10,7 +10,7 @@ use troupe_domain::{AgentId, AgentMessage, Code, Fault, MessageId, MessageType, 
 
 use super::memory::SeenKey;
 use super::posting::{NotTaken, fault_of};
-use super::record::{Burial, LetterContent, Onward, Post, Record, Source};
+use super::record::{Burial, IngressPlace, LetterContent, Onward, Post, Record, Source};
 use super::state::RoutingState;
 
 /// Something that an agent published, as it was read.
@@ -19,7 +19,7 @@ pub struct IngressItem {
     /// How it came.
     pub way: Way,
     /// Its place in that way's stream.
-    pub sequence: u64,
+    pub place: IngressPlace,
     /// What it is.
     pub content: IngressContent,
 }
@@ -175,9 +175,9 @@ impl RoutingState {
     /// Takes in what agents published, in the order of their stream. What was taken in before is
     /// passed over.
     pub fn ingest(&mut self, items: Vec<IngressItem>, now: Timestamp) {
-        for IngressItem { way, sequence, content } in items {
-            if sequence > self.ingested(way) {
-                self.ingest_one(Source::Ingress { way, sequence }, content, now);
+        for IngressItem { way, place, content } in items {
+            if place > self.ingested(way) {
+                self.ingest_one(Source::Ingress { way, place }, content, now);
             }
         }
     }

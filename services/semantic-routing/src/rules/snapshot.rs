@@ -13,6 +13,7 @@ use troupe_domain::{AgentId, MessageId, Timestamp, TopicPattern};
 use super::mailbox::{Entry, OpenRequest, RequestEnd};
 use super::memory::SeenKey;
 use super::outbox::{OutLetter, Serials};
+use super::record::IngressPlace;
 use super::state::RoutingState;
 
 /// One line of a snapshot.
@@ -58,7 +59,7 @@ pub enum SnapshotLine {
     /// The last serials of letters: written, and arrived.
     Serials(Serials, Serials),
     /// How far each way in was taken in.
-    Ingested(Vec<(Way, u64)>),
+    Ingested(Vec<(Way, IngressPlace)>),
     /// The next numbers of messages and dead letters.
     Numbers(u64, u64),
     /// What happened so far.
@@ -143,7 +144,7 @@ impl RoutingState {
                 self.outbox.restore_serials(written, arrived);
             }
             SnapshotLine::Ingested(ways) => {
-                ways.into_iter().for_each(|(way, sequence)| self.set_ingested(way, sequence));
+                ways.into_iter().for_each(|(way, place)| self.set_ingested(way, place));
             }
             SnapshotLine::Numbers(seq, dead) => (self.next_seq, self.next_dead) = (seq, dead),
             SnapshotLine::Totals(totals) => self.totals = totals,

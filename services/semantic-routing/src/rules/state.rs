@@ -17,7 +17,7 @@ use troupe_shard::{Drafts, Machine};
 use super::mailbox::Mailbox;
 use super::memory::{DeadLetters, Seen};
 use super::outbox::Outbox;
-use super::record::Record;
+use super::record::{IngressPlace, Record};
 use super::timers::{Timer, Timers};
 use super::topics::Followers;
 
@@ -94,8 +94,8 @@ pub struct RoutingState {
     /// Sessions that ended, oldest first.
     pub(super) ended: VecDeque<SessionId>,
     pub(super) outbox: Outbox,
-    /// The last sequence of each way in that was taken in.
-    pub(super) ingested: BTreeMap<Way, u64>,
+    /// How far each way in was taken in.
+    pub(super) ingested: BTreeMap<Way, IngressPlace>,
     pub(super) timers: Timers,
     pub(super) totals: MessageTotals,
     pub(super) next_seq: u64,
@@ -162,9 +162,9 @@ impl RoutingState {
         &self.outbox
     }
 
-    /// The last sequence of a way in that was taken in.
-    pub fn ingested(&self, way: Way) -> u64 {
-        self.ingested.get(&way).copied().unwrap_or(0)
+    /// How far a way in was taken in.
+    pub fn ingested(&self, way: Way) -> IngressPlace {
+        self.ingested.get(&way).copied().unwrap_or_default()
     }
 
     /// What happened to messages so far.

@@ -1,5 +1,6 @@
 //! Sessions: what their participants do, and how turns reach the others' mailboxes.
 
+use serde::Serialize;
 use troupe_contract::routing::{DeadReason, Said, SayStatus};
 use troupe_domain::limits::{
     MAX_CLOCK_ENTRIES, MAX_SESSION_IDLE_MS, MAX_TEXT_BYTES, MAX_TITLE_CHARS, MIN_SESSION_IDLE_MS,
@@ -11,7 +12,8 @@ use troupe_domain::session::conversation::{Opening, TurnPlace};
 use troupe_domain::session::{Conversation, MissingTurn, SessionId, SessionOutcome, Turn};
 use troupe_domain::task::spec::check_text;
 use troupe_domain::{
-    AgentId, AgentMessage, Code, Fault, MessagePriority, MessageType, Session, Timestamp,
+    AgentId, AgentMessage, Code, Fault, MessagePriority, MessageType, Session, SessionType,
+    Timestamp,
 };
 
 use super::posting::{Word, word};
@@ -61,8 +63,7 @@ impl RoutingState {
             return Err(Fault::exhausted("max_open_sessions", self.settings.max_open_sessions));
         }
         let talk = Conversation::open(opening.clone());
-        let subject = "you take part in a session";
-        let posts = self.say_to_others(&talk, Some(&opening.by), subject, "opened", now);
+        let posts = self.say_to(&opening.participants, Some(&opening.by), &word_of(&talk), now);
         let id = opening.id.clone();
         self.draft(Record::SessionOpened { at: now, opening, posts });
         Ok(self.known_session(&id)?.session())
@@ -138,47 +139,53 @@ impl RoutingState {
         if changes.is_empty() {
             return Ok(talk.session());
         }
-        let mut after = talk.clone();
         let ends = changes.iter().any(|change| matches!(change, Change::Ended { .. }));
+        let mut participants = talk.floor().participants.clone();
+        let mut line = talk.transcript().len() as u64;
         let (mut posts, mut burials) = (Vec::new(), Vec::new());
         for change in &changes {
-            let held = match change {
-                Change::Missing(missing) => held_turn(&after, missing),
-                _ => None,
-            };
-            after.apply(change, now);
+            line += u64::from(change.is_written());
             match change {
-                Change::Heard(_) | Change::Released { .. } => {
-                    posts.extend(self.last_turn(&after, now));
+                Change::Heard(turn) => {
+                    posts.extend(self.post_turn(id, turn, line, &participants, now));
+                }
+                Change::Released { by, count } => {
+                    let turn = talk.held_turn(by, *count);
+                    let sent = turn.map(|turn| self.post_turn(id, turn, line, &participants, now));
+                    posts.extend(sent.into_iter().flatten());
                 }
                 Change::Missing(missing) => {
-                    if let Some(turn) = held {
-                        let told = self.let_go(&after, &turn, missing, ends, now);
-                        burials.push(told.0);
-                        posts.extend(told.1);
+                    if let Some(turn) = talk.held_turn(&missing.by, missing.count) {
+                        let (burial, told) = self.let_go(id, turn, missing, ends, now);
+                        burials.push(burial);
+                        posts.extend(told);
                     }
                 }
-                Change::Ended { by, .. } => {
-                    let subject = "a session has ended";
-                    posts.extend(self.say_to_others(&after, by.as_ref(), subject, "ended", now));
+                Change::Left { by, .. } => participants.retain(|who| who != by),
+                Change::Joined { by } => participants.push(by.clone()),
+                Change::Ended { by, outcome, reason, .. } => {
+                    let outcome = Some(*outcome);
+                    let word = SessionWord { what: "ended", outcome, reason, ..word_of(talk) };
+                    posts.extend(self.say_to(&participants, by.as_ref(), &word, now));
                 }
-                Change::Joined { .. } | Change::Left { .. } | Change::Held(_) => {}
+                Change::Held(_) => {}
             }
         }
-        let session = after.session();
-        let id = id.clone();
-        self.draft(Record::SessionChanged { at: now, id, changes, posts, burials });
-        Ok(session)
+        self.draft(Record::SessionChanged { at: now, id: id.clone(), changes, posts, burials });
+        Ok(self.known_session(id)?.session())
     }
 
-    /// The last turn of a transcript, for everybody who takes part but its speaker.
-    fn last_turn(&self, talk: &Conversation, now: Timestamp) -> Vec<Post> {
-        let Some(entry) = talk.transcript().last() else { return Vec::new() };
-        let troupe_domain::session::TranscriptEvent::Turn(turn) = &entry.what else {
-            return Vec::new();
-        };
-        let message = turn_message(talk.id(), turn, Some(entry.number), now);
-        let others = talk.floor().participants.iter().filter(|who| **who != turn.by);
+    /// A turn, for everybody who takes part but its speaker.
+    fn post_turn(
+        &self,
+        id: &SessionId,
+        turn: &Turn,
+        number: u64,
+        participants: &[AgentId],
+        now: Timestamp,
+    ) -> Vec<Post> {
+        let message = turn_message(id, turn, Some(number), now);
+        let others = participants.iter().filter(|who| **who != turn.by);
         let post = self.post_to_all(message, others.cloned());
         let mut posts = self.tell_of_refusals(&post, now);
         posts.insert(0, post);
@@ -188,14 +195,14 @@ impl RoutingState {
     /// A turn that will not be heard goes to its speaker's dead letters, and its speaker is told.
     fn let_go(
         &self,
-        talk: &Conversation,
+        id: &SessionId,
         turn: &Turn,
         missing: &MissingTurn,
         ends: bool,
         now: Timestamp,
     ) -> (Burial, Option<Post>) {
         let reason = if ends { DeadReason::SessionEnded } else { DeadReason::HeldTooLong };
-        let message = turn_message(talk.id(), turn, None, now);
+        let message = turn_message(id, turn, None, now);
         let told = self.tell_sender(&message, None, reason, &missing.reason, now);
         let burial = Burial {
             agent: turn.by.clone(),
@@ -209,35 +216,56 @@ impl RoutingState {
         (burial, told)
     }
 
-    fn say_to_others(
+    fn say_to(
         &self,
-        talk: &Conversation,
+        participants: &[AgentId],
         but: Option<&AgentId>,
-        subject: &str,
-        what: &str,
+        said: &SessionWord<'_>,
         now: Timestamp,
     ) -> Vec<Post> {
-        let session = talk.session();
-        let others = session.participants.iter().filter(|who| Some(*who) != but);
+        let others = participants.iter().filter(|who| Some(*who) != but);
+        let about = ["session", said.what, said.session_id.as_str()];
         let posts = others.map(|to| {
-            let about = ["session", what, session.id.as_str()];
             let form = Word {
                 to,
                 kind: MessageType::System,
-                subject,
+                subject: said.title,
                 request_id: None,
-                session_id: Some(session.id.clone()),
+                session_id: Some(said.session_id.clone()),
                 about: &about,
             };
-            self.post_anywhere(word(&form, &session, now), to)
+            self.post_anywhere(word(&form, said, now), to)
         });
         posts.collect()
     }
 }
 
-fn held_turn(talk: &Conversation, missing: &MissingTurn) -> Option<Turn> {
-    let mut held = talk.held().map(|held| &held.turn);
-    held.find(|turn| turn.by == missing.by && turn.count() == missing.count).cloned()
+/// What participants are told of a session.
+#[derive(Debug, Serialize)]
+struct SessionWord<'a> {
+    what: &'a str,
+    session_id: &'a SessionId,
+    #[serde(rename = "type")]
+    kind: SessionType,
+    title: &'a str,
+    opened_by: &'a AgentId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<SessionOutcome>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    reason: &'a str,
+}
+
+fn word_of(talk: &Conversation) -> SessionWord<'_> {
+    let Opening { id, kind, title, by, .. } = talk.opening();
+    SessionWord {
+        what: "opened",
+        session_id: id,
+        kind: *kind,
+        title,
+        opened_by: by,
+        outcome: None,
+        reason: "",
+    }
 }
 
 /// A turn as a message.

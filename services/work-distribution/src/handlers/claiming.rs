@@ -29,7 +29,7 @@ const TRACE_JOINS_FOR_MS: u64 = 60 * 60 * 1000;
 
 /// `work.next`
 pub async fn next(work: &Work, call: Call<NextRequest>) -> Result<NextReply, Fault> {
-    let wait_ms = call.request.wait_ms;
+    let NextRequest { wait_ms, start } = call.request;
     if wait_ms > MAX_WAIT_MS {
         return Err(Fault::invalid("wait_ms", format!("must be at most {MAX_WAIT_MS}")));
     }
@@ -42,7 +42,7 @@ pub async fn next(work: &Work, call: Call<NextRequest>) -> Result<NextReply, Fau
         // Looked up each time: an agent that has left meanwhile must not be handed anything.
         let (agent, profile) = work.fleet.worker(&call.caller).await?;
         let max = agent.max_concurrent_tasks as usize;
-        if let Some(task) = work.claim_best(&profile, &claimer, max, answer_by).await? {
+        if let Some(task) = work.claim_best(&profile, &claimer, start, max, answer_by).await? {
             return Ok(NextReply { task: Some(work.handed_over(task, call.trace.as_ref())) });
         }
         if wait_ms == 0 {
@@ -76,6 +76,7 @@ impl Work {
         &self,
         profile: &Arc<Profile>,
         claimer: &Claimer,
+        start: bool,
         max: usize,
         until: Instant,
     ) -> Result<Option<ClaimedTask>, Fault> {
@@ -94,8 +95,8 @@ impl Work {
             }
             places.sort_unstable();
             let Some((_, shard)) = places.into_iter().next() else { return Ok(None) };
-            let request =
-                ShardRequest::ClaimBest { profile: profile.clone(), claimer: claimer.clone() };
+            let (profile, claimer) = (profile.clone(), claimer.clone());
+            let request = ShardRequest::ClaimBest { profile, claimer, start };
             match self.router.call(shard, request, until).await? {
                 ShardReply::Claimed(Some(task)) => return Ok(Some(task)),
                 // Somebody else was faster: look again.

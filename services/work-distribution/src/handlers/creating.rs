@@ -39,10 +39,12 @@ pub async fn create(work: &Work, call: Call<TaskSpec>) -> Result<Created, Fault>
     };
     let shard = work.shard_for(&spec, key.as_deref());
     let id = match spec.id.clone() {
-        Some(id) => work.unused(id, until).await?,
+        Some(id) => Box::pin(work.unused(id, until)).await?,
         None => work.mint(shard)?,
     };
-    work.check_parent(&spec, until).await?;
+    if spec.parent_task_id.is_some() {
+        Box::pin(work.check_parent(&spec, until)).await?;
+    }
     let span = sending("task.create", 1);
     let birth = Birth {
         id: id.clone(),
@@ -55,11 +57,12 @@ pub async fn create(work: &Work, call: Call<TaskSpec>) -> Result<Created, Fault>
     let key =
         key.map(|key| CreationKey { key, digest: asked, created: CreatedUnder::Task(id.clone()) });
     match work.put(shard, spec, birth, key, until).await? {
-        ShardReply::Created { before, task: Some(task) } => {
-            Ok(Created { task, created: before.is_none() })
+        ShardReply::Created { before, single: Some((task_id, status)) } => {
+            Ok(Created { task_id, status, created: before.is_none() })
         }
-        ShardReply::Created { before: Some(CreatedUnder::Task(id)), task: None } => {
-            Ok(Created { task: work.read(&id, until).await?, created: false })
+        ShardReply::Created { before: Some(CreatedUnder::Task(id)), single: None } => {
+            let status = Box::pin(work.read(&id, until)).await?.status;
+            Ok(Created { task_id: id, status, created: false })
         }
         ShardReply::Created { .. } => Err(another_kind()),
         other => Err(other.unexpected()),
@@ -257,7 +260,7 @@ impl Work {
     ) -> Result<ShardReply, Fault> {
         let mut attempts = 1;
         loop {
-            let edges = self.resolve(&spec, &birth.id, until).await?;
+            let edges = Box::pin(self.resolve(&spec, &birth.id, until)).await?;
             let tasks = vec![spec.clone().into_task(birth.clone(), edges)];
             let request = ShardRequest::Create { tasks, key: key.clone() };
             match self.router.call(shard, request, until).await {

@@ -2,23 +2,35 @@
 
 use troupe_bus::Call;
 use troupe_contract::work::{
-    CancelRequest, CompleteRequest, FailRequest, ReleaseRequest, ReviveRequest, TaskIds,
-    TaskReceipt, VerifyRequest,
+    CancelRequest, CompleteRequest, Completed, FailRequest, NextRequest, ReleaseRequest,
+    ReviveRequest, TaskIds, TaskReceipt, VerifyRequest,
 };
 use troupe_domain::Task;
 use troupe_domain::fault::{Code, Fault};
 
-use super::{Work, deadline};
+use super::{Work, claiming, deadline};
 use crate::replica::archive;
 use crate::shard::request::{Hold, Judgement};
 use crate::shard::{ShardReply, ShardRequest};
 
 /// `work.complete`
-pub async fn complete(work: &Work, call: Call<CompleteRequest>) -> Result<TaskReceipt, Fault> {
+pub async fn complete(work: &Work, call: Call<CompleteRequest>) -> Result<Completed, Fault> {
     let until = deadline(&call);
-    let CompleteRequest { task_id, epoch, result, evidence } = call.request;
-    let hold = Hold { id: task_id.clone(), by: call.caller, epoch };
-    work.receipt(&task_id, ShardRequest::Complete { hold, result, evidence }, until).await
+    let Call { caller, request, command_id, deadline, trace } = call;
+    let CompleteRequest { task_id, epoch, result, evidence, next } = request;
+    let hold = Hold { id: task_id.clone(), by: caller.clone(), epoch };
+    let report = ShardRequest::Complete { hold, result, evidence };
+    let TaskReceipt { task_id, status, epoch, .. } = work.receipt(&task_id, report, until).await?;
+    let next = if next {
+        let request = NextRequest { wait_ms: 0, start: true };
+        let poll = Call { caller, request, command_id, deadline, trace };
+        // The report is stored, and that is the answer: whoever may not have a task hears it from
+        // a poll.
+        claiming::next(work, poll).await.ok().and_then(|reply| reply.task)
+    } else {
+        None
+    };
+    Ok(Completed { task_id, status, epoch, next })
 }
 
 /// `work.fail`

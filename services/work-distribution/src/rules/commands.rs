@@ -91,18 +91,26 @@ impl ShardState {
             .map(|task| self.hand_over(task))
     }
 
-    /// Claims the first task in the queue that the profile fits.
+    /// Claims the first task in the queue that the profile fits, and starts it if `start` says so.
     pub fn claim_best(
         &mut self,
         claimer: &Claimer,
         profile: &Profile,
+        start: bool,
         now: Timestamp,
     ) -> Result<Option<ClaimedTask>, Fault> {
         if let Some(before) = self.claimed_before(claimer) {
             return Ok(Some(before));
         }
         let Some((_, id)) = self.queue.first(profile) else { return Ok(None) };
-        self.claim_known(&id, claimer, now).map(Some)
+        let claimed = self.claim_known(&id, claimer, now)?;
+        if !start {
+            return Ok(Some(claimed));
+        }
+        let holder = Holder { by: claimer.agent.clone(), epoch: claimed.task.epoch };
+        self.start(&id, &holder, now)?;
+        let task = self.known(&id)?;
+        Ok(Some(self.hand_over(&task)))
     }
 
     /// Claims one task.

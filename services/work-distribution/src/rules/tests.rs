@@ -133,14 +133,14 @@ fn a_task_that_ages_is_served_before_an_urgent_one_that_came_much_later() {
     let mut urgent = task("urgent", &[], late);
     urgent.priority = Priority::Critical;
     let mut state = with(vec![low, urgent]);
-    let first = state.claim_best(&claimer("ann"), &anybody(), at(late)).unwrap().unwrap();
+    let first = state.claim_best(&claimer("ann"), &anybody(), false, at(late)).unwrap().unwrap();
     assert_eq!(first.task.id, name("low"));
 }
 
 #[test]
 fn a_due_lease_is_renewed_taken_back_or_given_one_grace() {
     let mut state = with(vec![task("t", &[], 0)]);
-    state.claim_best(&claimer("ann"), &anybody(), at(0)).unwrap().unwrap();
+    state.claim_best(&claimer("ann"), &anybody(), false, at(0)).unwrap().unwrap();
     let due = |state: &mut ShardState, now| state.fire(at(now), 10, 1_000);
     assert_eq!(due(&mut state, 59_999), Vec::new());
     let leases = due(&mut state, 60_000);
@@ -208,7 +208,7 @@ fn carry_out(state: &mut ShardState, step: &Step, now: Timestamp) {
                 .collect();
             let _ = state.create(vec![task(id.as_str(), &on, now.as_millis())], None, now);
         }
-        3..=5 => drop(state.claim_best(&claimer(&agent), &anybody(), now)),
+        3..=5 => drop(state.claim_best(&claimer(&agent), &anybody(), false, now)),
         6 => drop(state.start(&id, &holder, now)),
         7 => drop(state.complete(&id, &holder, None, Vec::new(), now)),
         8 => drop(state.fail(&id, &holder, "x", step.agent > 0, now, 0.5)),

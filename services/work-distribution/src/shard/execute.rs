@@ -45,8 +45,8 @@ fn write(
     let receipt = |receipt| ShardReply::Receipt(receipt);
     match request {
         Q::Create { tasks, key } => create(state, tasks, key, now),
-        Q::ClaimBest { profile, claimer } => {
-            state.claim_best(&claimer, &profile, now).map(ShardReply::Claimed)
+        Q::ClaimBest { profile, claimer, start } => {
+            state.claim_best(&claimer, &profile, start, now).map(ShardReply::Claimed)
         }
         Q::Claim { id, profile, claimer, expected_epoch } => state
             .claim(&id, &claimer, &profile, expected_epoch, now)
@@ -94,15 +94,15 @@ fn create(
         Some(CreatedUnder::Graph { .. }) => None,
         None => single,
     };
-    let task = single.and_then(|id| state.task(&id).map(|task| state.shown(task)));
-    Ok(ShardReply::Created { before, task })
+    let single = single.and_then(|id| state.task(&id).map(|task| task.status).map(|now| (id, now)));
+    Ok(ShardReply::Created { before, single })
 }
 
 fn read(state: &ShardState, request: ShardRequest, now: Timestamp) -> Result<ShardReply, Fault> {
     use ShardRequest as Q;
     Ok(match request {
         Q::CreatedUnder { key, digest } => {
-            ShardReply::Created { before: state.created_under(&key, digest)?, task: None }
+            ShardReply::Created { before: state.created_under(&key, digest)?, single: None }
         }
         Q::Peek { profile, claimer } => ShardReply::Peeked {
             place: state.peek(&profile),

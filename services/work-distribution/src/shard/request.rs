@@ -7,7 +7,7 @@ use troupe_contract::work::{TaskFilter, TaskReceipt, WorkStatistics};
 use troupe_domain::evidence::Evidence;
 use troupe_domain::task::ClaimedTask;
 use troupe_domain::task::rules::{Holder, Profile, Verdict};
-use troupe_domain::{AgentId, Fault, Json, Name, Task, TaskId};
+use troupe_domain::{AgentId, Fault, Json, Name, Task, TaskId, TaskStatus};
 
 use crate::rules::commands::Claimer;
 use crate::rules::queue::Place;
@@ -61,7 +61,7 @@ pub enum ShardRequest {
     Create { tasks: Vec<Task>, key: Option<CreationKey> },
     CreatedUnder { key: String, digest: u64 },
     Peek { profile: Arc<Profile>, claimer: Claimer },
-    ClaimBest { profile: Arc<Profile>, claimer: Claimer },
+    ClaimBest { profile: Arc<Profile>, claimer: Claimer, start: bool },
     Claim { id: TaskId, profile: Arc<Profile>, claimer: Claimer, expected_epoch: Option<u64> },
     Start(Hold),
     Extend { hold: Hold, lease_ms: Option<u64>, percent: Option<f64> },
@@ -86,7 +86,7 @@ pub enum ShardRequest {
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)] // the requests of the same names say it
 pub enum ShardReply {
-    Created { before: Option<CreatedUnder>, task: Option<Arc<Task>> },
+    Created { before: Option<CreatedUnder>, single: Option<(TaskId, TaskStatus)> },
     Peeked { place: Option<Place>, held: usize, again: Option<ClaimedTask> },
     Claimed(Option<ClaimedTask>),
     Receipt(TaskReceipt),

@@ -70,12 +70,7 @@ pub fn hold(claimed: &ClaimedTask) -> HoldRequest {
 }
 
 pub fn done(hold: &HoldRequest, result: &str) -> CompleteRequest {
-    CompleteRequest {
-        task_id: hold.task_id.clone(),
-        epoch: hold.epoch,
-        result: Some(Json::text(result)),
-        evidence: Vec::new(),
-    }
+    CompleteRequest::new(hold.task_id.clone(), hold.epoch, Some(Json::text(result)))
 }
 
 pub fn failed(hold: &HoldRequest, retryable: bool) -> FailRequest {
@@ -154,22 +149,19 @@ impl Fleet {
         agent: &Bus,
         result: impl Fn(&ClaimedTask) -> String,
     ) -> ClaimedTask {
-        let claimed = agent
-            .call::<Next>(&NextRequest { wait_ms: 4_000 })
-            .await
-            .unwrap()
-            .task
-            .expect("a task");
+        let claimed =
+            agent.call::<Next>(&NextRequest::waiting(4_000)).await.unwrap().task.expect("a task");
         let (task_id, epoch) = (claimed.task.id.clone(), claimed.task.epoch);
         agent.call::<Start>(&HoldRequest { task_id: task_id.clone(), epoch }).await.unwrap();
         let result = Some(Json::text(&result(&claimed)));
-        let done = CompleteRequest { task_id, epoch, result, evidence: Vec::new() };
+        let done = CompleteRequest::new(task_id, epoch, result);
         agent.call::<Complete>(&done).await.unwrap();
         claimed
     }
 
     pub async fn create(&self, spec: &TaskSpec) -> std::sync::Arc<Task> {
-        self.operator.call::<Create>(spec).await.unwrap().task
+        let created = self.operator.call::<Create>(spec).await.unwrap();
+        self.get(&created.task_id).await
     }
 
     pub async fn get(&self, id: &TaskId) -> std::sync::Arc<Task> {
@@ -184,7 +176,7 @@ impl Fleet {
 
     /// Claims the best task now, if there is one.
     pub async fn next(&self, agent: &Bus) -> Result<Option<ClaimedTask>, Fault> {
-        agent.call::<Next>(&NextRequest { wait_ms: 0 }).await.map(|reply| reply.task)
+        agent.call::<Next>(&NextRequest::waiting(0)).await.map(|reply| reply.task)
     }
 
     pub async fn status(&self, id: &TaskId) -> TaskStatus {

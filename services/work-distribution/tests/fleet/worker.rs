@@ -125,16 +125,15 @@ async fn run(url: String, name: String) {
     let mut chance = Chance(u64::from(std::process::id()) ^ (name.len() as u64) << 32);
     for poll in 0_u64.. {
         let command = format!("{name}-{}-{poll}", std::process::id());
-        let claimed =
-            match insist::<Next>(&bus, &NextRequest { wait_ms: 500 }, Some(&command)).await {
-                Ok(NextReply { task: Some(claimed) }) => claimed,
-                Ok(NextReply { task: None }) => continue,
-                Err(fault) => {
-                    eprintln!("{name}: {fault}");
-                    tokio::time::sleep(BEAT).await;
-                    continue;
-                }
-            };
+        let claimed = match insist::<Next>(&bus, &NextRequest::waiting(500), Some(&command)).await {
+            Ok(NextReply { task: Some(claimed) }) => claimed,
+            Ok(NextReply { task: None }) => continue,
+            Err(fault) => {
+                eprintln!("{name}: {fault}");
+                tokio::time::sleep(BEAT).await;
+                continue;
+            }
+        };
         let (id, epoch) = (claimed.task.id.clone(), claimed.task.epoch);
         tell(&Told::Claimed(id.clone(), epoch, bus.name().clone()));
         if chance.percent(4) {
@@ -176,15 +175,14 @@ async fn try_all(bus: &Bus, hold: &HoldRequest, when: &str) {
     let say = |operation: &str, code: Option<Code>| {
         println!("@@{when} {operation} {}", code.map_or("ok", Code::as_str));
     };
-    let code = |result: Result<TaskReceipt, Fault>| result.err().map(|fault| fault.code);
-    say("start", code(insist::<Start>(bus, hold, None).await));
+    say("start", refusal(insist::<Start>(bus, hold, None).await));
     let more =
         ExtendRequest { task_id: task_id.clone(), epoch, lease_ms: None, progress_percent: None };
-    say("extend", code(insist::<Extend>(bus, &more, None).await));
-    say("complete", code(insist::<Complete>(bus, &done(hold, "stale"), None).await));
-    say("fail", code(insist::<Fail>(bus, &failed(hold, true), None).await));
+    say("extend", refusal(insist::<Extend>(bus, &more, None).await));
+    say("complete", refusal(insist::<Complete>(bus, &done(hold, "stale"), None).await));
+    say("fail", refusal(insist::<Fail>(bus, &failed(hold, true), None).await));
     let back = ReleaseRequest { task_id, epoch, reason: String::new() };
-    say("release", code(insist::<Release>(bus, &back, None).await));
+    say("release", refusal(insist::<Release>(bus, &back, None).await));
 }
 
 /// Holds one task and extends it until that is refused; then tries every write, at once and again
@@ -192,7 +190,7 @@ async fn try_all(bus: &Bus, hold: &HoldRequest, when: &str) {
 pub async fn cling(url: &str, name: &str) {
     let bus = connect_to(url, name).await;
     bus.call::<Register>(&declaration("implementer", &[])).await.unwrap();
-    let poll = NextRequest { wait_ms: 60_000 };
+    let poll = NextRequest::waiting(60_000);
     let options = CallOptions::within(Duration::from_secs(61));
     let claimed = bus.call_with::<Next>(&poll, &options).await.unwrap().task.unwrap();
     let running = Running::default();
@@ -215,4 +213,8 @@ pub async fn cling(url: &str, name: &str) {
     }
     try_all(&bus, &hold, "done-by-another").await;
     println!("@@the end");
+}
+
+fn refusal<T>(result: Result<T, Fault>) -> Option<Code> {
+    result.err().map(|fault| fault.code)
 }

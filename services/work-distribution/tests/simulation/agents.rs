@@ -70,6 +70,7 @@ impl Agent {
         let profile = self.profile.clone();
         let by_id =
             if self.client.chance.hits(200) { self.first_available(shard).await } else { None };
+        let start = self.client.chance.hits(300);
         for _ in 0..MAX_TRIES {
             let (profile, claimer) = (profile.clone(), claimer.clone());
             let request = match &by_id {
@@ -79,7 +80,7 @@ impl Agent {
                     claimer,
                     expected_epoch: Some(task.epoch),
                 },
-                None => ShardRequest::ClaimBest { profile, claimer },
+                None => ShardRequest::ClaimBest { profile, claimer, start },
             };
             let asked = Asked::Claim { agent: self.client.name.clone() };
             match self.client.ask(shard, asked, request).await {

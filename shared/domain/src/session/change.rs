@@ -46,3 +46,10 @@ pub enum Change {
         expired: bool,
     },
 }
+
+impl Change {
+    /// Whether it gives a line of the transcript.
+    pub fn is_written(&self) -> bool {
+        !matches!(self, Self::Held(_) | Self::Ended { .. })
+    }
+}

@@ -107,6 +107,16 @@ impl Conversation {
         }
     }
 
+    /// How it began.
+    pub fn opening(&self) -> &Opening {
+        &self.opening
+    }
+
+    /// A turn that is held back.
+    pub fn held_turn(&self, by: &AgentId, count: u64) -> Option<&Turn> {
+        self.held.get(&(by.clone(), count)).map(|held| &held.turn)
+    }
+
     /// Its id.
     pub fn id(&self) -> &SessionId {
         &self.opening.id

@@ -6,15 +6,20 @@ use troupe_domain::MessageType;
 
 use super::*;
 use crate::rules::ingress::{Published, ReadMessage, read};
+use crate::rules::record::IngressPlace;
 use crate::rules::sending::{IngressContent, IngressItem};
 
+fn place(sequence: u64) -> IngressPlace {
+    IngressPlace { stream_made_at: at(1), sequence }
+}
+
 fn published<'a>(way: Way, sequence: u64, subject: &'a str, payload: &'a [u8]) -> Published<'a> {
-    Published { way, sequence, subject, id: None, at: at(5), trace: None, payload }
+    Published { way, place: place(sequence), subject, id: None, at: at(5), trace: None, payload }
 }
 
 fn known(published: &Published<'_>) -> IngressItem {
     let ReadMessage::Known(content) = read(published) else { panic!("it wants somebody chosen") };
-    IngressItem { way: published.way, sequence: published.sequence, content }
+    IngressItem { way: published.way, place: published.place, content }
 }
 
 const TO_BOB: &str = "troupe.v1.ingress.inbox.0.bob.ann";
@@ -27,8 +32,16 @@ fn each_message_enters_once_in_the_order_of_its_stream() {
     state.ingest(vec![one.clone(), two.clone()], at(6));
     state.ingest(vec![one.clone()], at(7));
     state.ingest(vec![one, two], at(8));
-    assert_eq!(state.ingested(Way::Inbox), 9);
-    assert_eq!(ids(&pull(&mut state, "bob", 10, 9)), ["inbox-7", "mine"]);
+    assert_eq!(state.ingested(Way::Inbox), place(9));
+    assert_eq!(ids(&pull(&mut state, "bob", 10, 9)), ["inbox-1-7", "mine"]);
+    // A stream that was made anew begins again.
+    let anew = published(Way::Inbox, 1, TO_BOB, b"{}");
+    let anew = Published { place: IngressPlace { stream_made_at: at(2), sequence: 1 }, ..anew };
+    state.ingest(vec![known(&anew)], at(9));
+    for id in ["inbox-1-7", "mine"] {
+        ack(&mut state, "bob", id, 1, AckOutcome::Acknowledged, 9);
+    }
+    assert_eq!(ids(&pull(&mut state, "bob", 10, 9)), ["inbox-2-1"]);
     // The same message through the endpoint is the same message.
     assert!(state.send(direct("ann", "mine", "bob", 10), at(10)).unwrap().duplicate);
     let records = take(&mut state);
@@ -95,7 +108,8 @@ fn an_intent_wants_somebody_and_one_that_nobody_can_act_on_is_told() {
     let mut chosen = (*message).clone();
     chosen.recipient_id = Some(name("bob"));
     let chosen = IngressContent::Direct(chosen.into());
-    let item = |sequence, content| IngressItem { way: Way::Intent, sequence, content };
+    let item =
+        |sequence, content| IngressItem { way: Way::Intent, place: place(sequence), content };
     state.ingest(vec![item(1, chosen.clone())], at(1));
     // Published again, and maybe somebody else was chosen: the first recipient keeps it.
     let IngressContent::Direct(again) = chosen else { panic!() };
