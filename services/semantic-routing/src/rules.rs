@@ -35,3 +35,5 @@ pub mod utterance;
 
 #[cfg(test)]
 mod messaging_tests;
+#[cfg(test)]
+mod timing;
