@@ -1,16 +1,17 @@
 //! One mailbox: messages that wait for their recipient, and those that are out.
 //!
-//! Order: each sender has a lane, and each session one. A lane hands its messages out in the order in
-//! which they came; while one of them is out no later one is handed out to another pull, so that a
-//! message that comes back is not overtaken. Between lanes the most urgent waiting message decides: a
-//! lane inherits the urgency of everything that waits in it.
+//! Order: each sender has a lane, each session one, and so has what is said to each request: whoever
+//! waits for an answer while it has another message of the same sender in its hands gets it. A lane
+//! hands its messages out in the order in which they came; while one of them is out no later one is
+//! handed out to another pull, so that a message that comes back is not overtaken. Between lanes the
+//! most urgent waiting message decides: a lane inherits the urgency of everything that waits in it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use troupe_domain::session::SessionId;
-use troupe_domain::{AgentId, AgentMessage, MessageId, Timestamp, TopicPattern};
+use troupe_domain::{AgentId, AgentMessage, MessageId, MessageType, Timestamp, TopicPattern};
 
 mod lanes;
 
@@ -26,13 +27,17 @@ pub enum LaneKey {
     Sender(AgentId),
     /// What is said in a session, by whomever.
     Session(SessionId),
+    /// What is said to a request: responses, and why there is none.
+    Request(MessageId),
 }
 
 impl LaneKey {
     fn of(message: &AgentMessage) -> Self {
-        match &message.session {
-            Some(session) => Self::Session(session.session_id.clone()),
-            None => Self::Sender(message.sender_id.clone()),
+        let ends = matches!(message.kind, MessageType::Response | MessageType::Error);
+        match (&message.session, &message.request_id) {
+            (Some(session), _) => Self::Session(session.session_id.clone()),
+            (None, Some(request)) if ends => Self::Request(request.clone()),
+            (None, _) => Self::Sender(message.sender_id.clone()),
         }
     }
 }
@@ -223,14 +228,27 @@ impl Mailbox {
 
     /// Whether something can be handed out.
     pub fn is_ready(&self) -> bool {
-        self.lanes.is_ready()
+        self.lanes.ready() > 0
     }
 
-    /// The places to hand out, at most `max` and about `max_bytes`, in order.
-    pub fn select(&self, max: usize, max_bytes: usize, now: Timestamp) -> Vec<u64> {
+    /// Lanes of which something can be handed out.
+    pub fn ready_lanes(&self) -> usize {
+        self.lanes.ready()
+    }
+
+    /// The places to hand out, at most `max` and about `max_bytes`, in order; of the answers to one
+    /// request only, where one is named.
+    pub fn select(
+        &self,
+        request: Option<&MessageId>,
+        max: usize,
+        max_bytes: usize,
+        now: Timestamp,
+    ) -> Vec<u64> {
         let mut picked = Vec::new();
         let mut bytes = 0;
-        self.lanes.each_ready(now, |seq| {
+        let lane = request.map(|id| LaneKey::Request(id.clone()));
+        self.lanes.each_ready(lane.as_ref(), now, |seq| {
             let Some(entry) = self.entries.get(&seq) else { return false };
             // What expires now is its timer's.
             if entry.message.expires_at <= now {

@@ -55,8 +55,18 @@ fn send(state: &mut RoutingState, sender: &str, id: &str, to: &str, now: i64) {
 }
 
 fn pull(state: &mut RoutingState, agent: &str, max: usize, now: i64) -> Vec<DeliveredMessage> {
-    let InboxReply { messages, .. } =
-        state.pull(&name(agent), &Pull { max, ack_wait_ms: None, id: None }, at(now)).unwrap();
+    pull_answers(state, agent, None, max, now)
+}
+
+fn pull_answers(
+    state: &mut RoutingState,
+    agent: &str,
+    request: Option<&str>,
+    max: usize,
+    now: i64,
+) -> Vec<DeliveredMessage> {
+    let pull = Pull { max, ack_wait_ms: None, id: None, request_id: request.map(name) };
+    let InboxReply { messages, .. } = state.pull(&name(agent), &pull, at(now)).unwrap();
     messages
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use troupe_contract::routing::{DeliveredMessage, InboxReply};
 use troupe_domain::limits::{MAX_INBOX_MESSAGES, MAX_LEASE_MS, MIN_LEASE_MS};
 use troupe_domain::message::DeliveryStatus;
-use troupe_domain::{AgentId, AgentMessage, Fault, Timestamp};
+use troupe_domain::{AgentId, AgentMessage, Fault, MessageId, Timestamp};
 
 use super::mailbox::{Entry, EntryState};
 use super::record::Record;
@@ -23,6 +23,8 @@ pub struct Pull {
     pub ack_wait_ms: Option<u64>,
     /// The idempotency id of the command: repeated, it gets what it got.
     pub id: Option<String>,
+    /// Only what is said to this request.
+    pub request_id: Option<MessageId>,
 }
 
 impl RoutingState {
@@ -50,7 +52,7 @@ impl RoutingState {
         if !again.is_empty() {
             return Ok(self.reply(agent, &again));
         }
-        let seqs = mailbox.select(pull.max, MAX_PULL_BYTES, now);
+        let seqs = mailbox.select(pull.request_id.as_ref(), pull.max, MAX_PULL_BYTES, now);
         if seqs.is_empty() {
             return Ok(self.reply(agent, &[]));
         }

@@ -56,6 +56,8 @@ pub enum RoutingRequest {
         max: usize,
         ack_wait_ms: Option<u64>,
         id: Option<String>,
+        #[serde(default)]
+        request_id: Option<MessageId>,
     },
     Ack {
         agent: AgentId,
@@ -180,8 +182,8 @@ pub fn execute(
         Q::Letters { from, first, contents } => {
             state.receive(from, first, contents, now).map(|()| A::Done)
         }
-        Q::Pull { agent, max, ack_wait_ms, id } => {
-            state.pull(&agent, &Pull { max, ack_wait_ms, id }, now).map(A::Inbox)
+        Q::Pull { agent, max, ack_wait_ms, id, request_id } => {
+            state.pull(&agent, &Pull { max, ack_wait_ms, id, request_id }, now).map(A::Inbox)
         }
         Q::Ack { agent, ack } => state.acknowledge(&agent, &ack, now, jitter).map(A::Acked),
         Q::Follow { agent, patterns } => state.follow(&agent, patterns, now).map(A::Patterns),

@@ -199,12 +199,13 @@ impl RoutingState {
         let Some(mailbox) = self.mailboxes.get_mut(agent) else {
             unreachable!("it was put there above")
         };
-        let (bytes, ready) = (mailbox.bytes(), mailbox.is_ready());
+        let (bytes, ready) = (mailbox.bytes(), mailbox.ready_lanes());
         mailbox.touched = at;
         let result = change(mailbox);
         self.bytes = self.bytes + mailbox.bytes() - bytes;
         self.timers.arm(Timer::Wake(agent.clone()), mailbox.next_wake());
-        if mailbox.is_ready() && !ready {
+        // Also where others were ready before: somebody may wait for just this lane.
+        if mailbox.ready_lanes() > ready {
             self.drafts.ready.push(agent.clone());
         }
         result

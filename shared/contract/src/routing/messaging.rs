@@ -38,6 +38,9 @@ pub struct InboxRequest {
     /// At most so many; 16 where none is named.
     #[serde(default, alias = "limit", skip_serializing_if = "Option::is_none")]
     pub max_messages: Option<usize>,
+    /// Only what is said to this request of the caller: responses, or why there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<MessageId>,
     /// How long the caller has for each before it is delivered again; the service's setting where
     /// none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,7 +48,8 @@ pub struct InboxRequest {
 }
 
 /// Messages, now held by the caller. Each sender's come in the order in which they were accepted,
-/// and none comes while an earlier one of the same sender is out.
+/// and none comes while an earlier one of the same sender is out; answers to the caller's requests
+/// pass by what else their senders said.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InboxReply {
     /// The messages, the most urgent first.

@@ -104,8 +104,8 @@ impl Lanes {
         self.waiting.first().map(|(at, _)| *at)
     }
 
-    pub(super) fn is_ready(&self) -> bool {
-        !self.ready.is_empty()
+    pub(super) fn ready(&self) -> usize {
+        self.ready.len()
     }
 
     /// What is handed out, of all lanes.
@@ -114,9 +114,22 @@ impl Lanes {
     }
 
     /// Gives `take` one place after the other, in the order of handing out, until it wants no more.
-    /// A lane that gave one goes on with its next.
-    pub(super) fn each_ready(&self, now: Timestamp, mut take: impl FnMut(u64) -> bool) {
-        let mut fresh = self.ready.iter().peekable();
+    /// A lane that gave one goes on with its next. Of one lane only, where one is named.
+    pub(super) fn each_ready(
+        &self,
+        only: Option<&LaneKey>,
+        now: Timestamp,
+        mut take: impl FnMut(u64) -> bool,
+    ) {
+        let single = only.and_then(|key| match self.lanes.get(key)?.place.as_ref()? {
+            Place::Ready(urgency, seq) => Some((*urgency, *seq, key.clone())),
+            Place::Waiting(_) => None,
+        });
+        let (all, one) = match only {
+            None => (Some(&self.ready), None),
+            Some(_) => (None, single.as_ref()),
+        };
+        let mut fresh = all.into_iter().flatten().chain(one).peekable();
         let mut going: BinaryHeap<Reverse<(i64, u64, &LaneKey)>> = BinaryHeap::new();
         loop {
             let next = match (fresh.peek(), going.peek()) {
