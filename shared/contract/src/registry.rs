@@ -91,6 +91,16 @@ pub struct Registered {
     pub heartbeat_interval_ms: u64,
 }
 
+/// What is stored of an agent on its state's subject, as far as other services read it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentState {
+    /// The agent; its last state if it was removed.
+    pub agent: Agent,
+    /// Whether it left the directory.
+    #[serde(default)]
+    pub removed: bool,
+}
+
 /// Leaving.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -88,6 +88,22 @@ pub fn agents() -> StreamSpec {
     }
 }
 
+/// The newest state of every route.
+pub fn routes() -> StreamSpec {
+    StreamSpec {
+        name: "TROUPE_ROUTES".to_owned(),
+        description: "The newest state of every route, one subject each.".to_owned(),
+        subjects: vec![format!("{PREFIX}.state.route.*")],
+        max_messages_per_subject: 1,
+        max_bytes: 128 * MIB,
+        max_age_s: 0,
+        when_full: WhenFull::Refuse,
+        duplicate_window_s: 120,
+        metadata: Vec::new(),
+        transform: None,
+    }
+}
+
 /// What happened, for whoever wants to know. Derived from the logs and states; replayable.
 pub fn events() -> StreamSpec {
     StreamSpec {
@@ -122,7 +138,7 @@ pub fn mailboxes() -> StreamSpec {
 
 /// Every stream, where work distribution has `shards` shards.
 pub fn all(shards: u16) -> Vec<StreamSpec> {
-    let mut specs = vec![agents(), events(), mailboxes()];
+    let mut specs = vec![agents(), routes(), events(), mailboxes()];
     specs.extend((0..shards).map(|shard| shard_log(Service::Work, shard, shards, WORK_LOG_BYTES)));
     specs
 }

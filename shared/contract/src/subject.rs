@@ -55,6 +55,21 @@ pub fn agent_state(id: &Name) -> String {
     format!("{PREFIX}.state.agent.{id}")
 }
 
+/// `troupe.v1.state.agent.*`: the newest state of every agent.
+pub fn agent_states() -> String {
+    format!("{PREFIX}.state.agent.*")
+}
+
+/// `troupe.v1.state.route.<id>`: the newest state of one route.
+pub fn route_state(id: &Name) -> String {
+    format!("{PREFIX}.state.route.{id}")
+}
+
+/// `troupe.v1.state.route.*`: the newest state of every route.
+pub fn route_states() -> String {
+    format!("{PREFIX}.state.route.*")
+}
+
 /// `troupe.v1.agent.<recipient>.inbox.*`: an agent's mailbox.
 pub fn mailbox(recipient: &Name) -> String {
     format!("{PREFIX}.agent.{recipient}.inbox.*")
@@ -73,6 +88,16 @@ pub fn presence(service: Service) -> String {
 /// `troupe.v1.internal.work.ready`: a hint that a task waits and nobody here wants it.
 pub fn work_ready() -> String {
     format!("{PREFIX}.internal.work.ready")
+}
+
+/// `troupe.v1.internal.routing.peers`: what replicas tell each other of agents at work.
+pub fn routing_peers() -> String {
+    format!("{PREFIX}.internal.routing.peers")
+}
+
+/// `troupe.v1.internal.routing.ready`: a hint that a mailbox has something and nobody here waits for it.
+pub fn routing_ready() -> String {
+    format!("{PREFIX}.internal.routing.ready")
 }
 
 /// `_INBOX.<name>`: the prefix of a client's reply inboxes. Permissions keep it private to its owner,

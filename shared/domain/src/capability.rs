@@ -6,7 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::fault::Fault;
-use crate::limits::{MAX_AGENT_CAPABILITIES, MAX_REQUIRED_CAPABILITIES, MAX_TEXT_BYTES};
+use crate::limits::{
+    MAX_AGENT_CAPABILITIES, MAX_CAPABILITY_UTTERANCES, MAX_REQUIRED_CAPABILITIES, MAX_TEXT_BYTES,
+    MAX_UTTERANCE_BYTES,
+};
 use crate::name::Name;
 
 /// What an agent says it can do. Also accepted as a text: `rust` or `rust:0.9`.
@@ -23,6 +26,9 @@ pub struct Capability {
     /// Capabilities that this one rests on.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dependencies: Vec<Name>,
+    /// What people say who want it; intent routing learns from them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub utterances: Vec<String>,
 }
 
 /// What a task needs of its agent. Also accepted as a text: `rust` or `rust:0.8`.
@@ -42,7 +48,7 @@ fn full() -> f64 {
 #[derive(Deserialize, JsonSchema)]
 #[serde(
     untagged,
-    expecting = "a capability: \"name\", \"name:0.9\" or {name, proficiency, description, dependencies}"
+    expecting = "a capability: \"name\", \"name:0.9\" or {name, proficiency, description, dependencies, utterances}"
 )]
 enum CapabilityForm {
     Text(String),
@@ -59,6 +65,8 @@ struct FullCapability {
     proficiency: f64,
     #[serde(default)]
     dependencies: Vec<Name>,
+    #[serde(default)]
+    utterances: Vec<String>,
 }
 
 /// What the schema says; reading is done by hand, because every message about a task has some.
@@ -120,6 +128,7 @@ impl TryFrom<CapabilityForm> for Capability {
                 description: full.description,
                 proficiency: full.proficiency,
                 dependencies: full.dependencies,
+                utterances: full.utterances,
             }),
         }
     }
@@ -143,7 +152,13 @@ impl std::str::FromStr for RequiredCapability {
 impl Capability {
     /// A capability with a proficiency and nothing else.
     pub fn new(name: Name, proficiency: f64) -> Self {
-        Self { name, description: String::new(), proficiency, dependencies: Vec::new() }
+        Self {
+            name,
+            description: String::new(),
+            proficiency,
+            dependencies: Vec::new(),
+            utterances: Vec::new(),
+        }
     }
 }
 
@@ -169,8 +184,29 @@ pub fn check_capabilities(capabilities: &[Capability]) -> Result<(), Fault> {
         if capability.description.len() > MAX_TEXT_BYTES {
             return Err(Fault::exhausted("MAX_TEXT_BYTES", MAX_TEXT_BYTES).with("field", field));
         }
+        check_utterances(&field, &capability.utterances)?;
         if capabilities[..index].iter().any(|c| c.name == capability.name) {
             return Err(Fault::invalid(&field, format!("{} is listed twice", capability.name)));
+        }
+    }
+    Ok(())
+}
+
+/// Checks the example utterances of one capability: not too many, none too long or empty.
+fn check_utterances(field: &str, utterances: &[String]) -> Result<(), Fault> {
+    let field = format!("{field}.utterances");
+    if utterances.len() > MAX_CAPABILITY_UTTERANCES {
+        return Err(Fault::exhausted("MAX_CAPABILITY_UTTERANCES", MAX_CAPABILITY_UTTERANCES)
+            .with("field", field));
+    }
+    for (index, text) in utterances.iter().enumerate() {
+        let field = format!("{field}[{index}]");
+        if text.len() > MAX_UTTERANCE_BYTES {
+            return Err(Fault::exhausted("MAX_UTTERANCE_BYTES", MAX_UTTERANCE_BYTES)
+                .with("field", field));
+        }
+        if text.trim().is_empty() {
+            return Err(Fault::invalid(&field, "must not be empty"));
         }
     }
     Ok(())

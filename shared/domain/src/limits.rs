@@ -20,6 +20,10 @@ pub const MAX_GRAPH_TASKS: usize = 10_000;
 pub const MAX_DEPENDENCIES: usize = 1_024;
 /// Capabilities of one agent.
 pub const MAX_AGENT_CAPABILITIES: usize = 256;
+/// Example utterances of one capability.
+pub const MAX_CAPABILITY_UTTERANCES: usize = 32;
+/// Bytes in one example utterance.
+pub const MAX_UTTERANCE_BYTES: usize = 1024;
 /// Capabilities that one task may require.
 pub const MAX_REQUIRED_CAPABILITIES: usize = 32;
 /// Pieces of evidence in one result or verdict.

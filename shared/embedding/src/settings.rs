@@ -71,13 +71,15 @@ impl ModelSettings {
         self.max_tokens * BYTES_PER_TOKEN
     }
 
-    pub(crate) fn check(&self) -> Result<(), EmbeddingError> {
+    /// Refuses values that cannot work, by name.
+    pub fn check(&self) -> Result<(), EmbeddingError> {
         within("max_tokens", self.max_tokens, MIN_TOKENS, MAX_TOKENS_MAX)
     }
 }
 
 impl EmbedderSettings {
-    pub(crate) fn check(&self) -> Result<(), EmbeddingError> {
+    /// Refuses values that cannot work, by name.
+    pub fn check(&self) -> Result<(), EmbeddingError> {
         within("workers", self.workers, 1, WORKERS_MAX)?;
         within("threads_per_worker", self.threads_per_worker, 1, THREADS_MAX)?;
         within("max_batch", self.max_batch, 1, BATCH_MAX_TEXTS)?;

@@ -120,7 +120,7 @@ impl Hearing {
     }
 }
 
-fn best_and_margin(shares: &[f32]) -> (usize, f32) {
+pub(crate) fn best_and_margin(shares: &[f32]) -> (usize, f32) {
     let mut best = (0, -1.0_f32);
     let mut second = 0.0_f32;
     for (route, share) in shares.iter().enumerate() {

@@ -8,6 +8,7 @@
 //! Nothing here performs I/O, reads a clock or draws a random number. The same examples, in any order,
 //! give the same router on the same kind of processor.
 
+pub mod assess;
 pub mod cache;
 pub mod calibration;
 pub mod decision;
@@ -25,6 +26,7 @@ mod discriminant;
 mod lbfgs;
 mod logistic;
 
+pub use assess::{Assessment, Labelled, RouteAssessment};
 pub use calibration::Calibration;
 pub use decision::{Decision, Outcome, Ranked, Reason};
 pub use examples::{Examples, Route};

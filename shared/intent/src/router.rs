@@ -51,9 +51,7 @@ impl Router {
         let head = Head::train(examples, &self.settings, Some(&self.head));
         let strictest = self.thresholds.iter().copied().filter(|t| *t <= 1.0).fold(0.0, f32::max);
         let thresholds = head.names.iter().map(|name| {
-            self.names
-                .binary_search_by(|known| known.as_ref().cmp(name))
-                .map_or(strictest, |at| self.thresholds[at])
+            self.number(name).map_or(strictest, |at| self.thresholds[at])
         });
         let thresholds = thresholds.collect();
         Self::assemble(head, self.calibration.clone(), thresholds, self.settings)
@@ -74,6 +72,29 @@ impl Router {
         &self.names
     }
 
+    /// The probability from which on a route is chosen.
+    pub fn threshold(&self, route: &str) -> Option<f32> {
+        self.number(route).map(|at| self.thresholds[at])
+    }
+
+    /// The same router with those thresholds that `wanted` names; the others stay as fitted.
+    #[must_use]
+    pub fn with_thresholds(mut self, wanted: impl Fn(&str) -> Option<f32>) -> Self {
+        for (threshold, name) in self.thresholds.iter_mut().zip(&self.names) {
+            *threshold = wanted(name).unwrap_or(*threshold);
+        }
+        self
+    }
+
+    /// How it was trained and decides.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(crate) fn number(&self, route: &str) -> Option<usize> {
+        self.names.binary_search_by(|known| known.as_ref().cmp(route)).ok()
+    }
+
     /// Parts that a query must have.
     pub fn dims(&self) -> usize {
         self.head.centroids.ncols()
@@ -87,6 +108,30 @@ impl Router {
     /// What makes probabilities of scores.
     pub fn calibration(&self) -> &Calibration {
         &self.calibration
+    }
+
+    /// What speaks for each route, or why nothing can.
+    pub(crate) fn weigh(&self, query: &[f32]) -> Result<Result<Weighed, Reason>, Fault> {
+        if query.len() != self.dims() {
+            let why = format!("{} parts, not {}", query.len(), self.dims());
+            return Err(Fault::invalid("query", why));
+        }
+        if query.iter().any(|part| !part.is_finite()) {
+            return Err(Fault::invalid("query", "not finite"));
+        }
+        let query = unit(query);
+        if self.names.is_empty() {
+            return Ok(Err(Reason::NoRoute));
+        }
+        if is_zero(&query) {
+            return Ok(Err(Reason::Empty));
+        }
+        let Scores { scores: mut probabilities, similarities } =
+            self.head.score(&query, &self.calibration);
+        probabilities.iter_mut().for_each(|score| *score *= self.calibration.sharpness);
+        let cues = Cues::of(&mut probabilities, similarities.iter().copied());
+        let scope = self.calibration.scope_of(cues);
+        Ok(Ok(Weighed { probabilities, similarities, scope }))
     }
 
     /// Decides among all routes.
@@ -103,26 +148,11 @@ impl Router {
         query: &[f32],
         allowed: impl Fn(usize) -> bool,
     ) -> Result<Decision, Fault> {
-        if query.len() != self.dims() {
-            let why = format!("{} parts, not {}", query.len(), self.dims());
-            return Err(Fault::invalid("query", why));
-        }
-        if query.iter().any(|part| !part.is_finite()) {
-            return Err(Fault::invalid("query", "not finite"));
-        }
-        let query = unit(query);
-        if self.names.is_empty() {
-            return Ok(Decision::none(Reason::NoRoute));
-        }
-        if is_zero(&query) {
-            return Ok(Decision::none(Reason::Empty));
-        }
-        let Scores { scores: mut probabilities, similarities } =
-            self.head.score(&query, &self.calibration);
-        probabilities.iter_mut().for_each(|score| *score *= self.calibration.sharpness);
-        let cues = Cues::of(&mut probabilities, similarities.iter().copied());
+        let Weighed { probabilities, similarities, scope } = match self.weigh(query)? {
+            Ok(weighed) => weighed,
+            Err(reason) => return Ok(Decision::none(reason)),
+        };
         let best = best(&probabilities);
-        let scope = self.calibration.scope_of(cues);
         let ranked = ranked(&probabilities, &allowed);
         let Some(first) = ranked.first().copied() else {
             return Ok(Decision { scope, ..Decision::none(Reason::NoRoute) });
@@ -154,6 +184,14 @@ impl Router {
         });
         Ok(Decision { ranked: ranked.collect(), scope, outcome })
     }
+}
+
+/// What speaks for each route.
+pub(crate) struct Weighed {
+    pub(crate) probabilities: Vec<f32>,
+    pub(crate) similarities: Vec<f32>,
+    /// How likely the query is meant for any route.
+    pub(crate) scope: f32,
 }
 
 /// The first of the largest.

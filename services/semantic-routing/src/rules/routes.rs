@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use troupe_contract::routing::{Route, RouteTarget};
-use troupe_domain::{Code, Fault, Name, Timestamp};
+use troupe_domain::{Code, Fault, Name, RequiredCapability, Timestamp};
 
 pub use declared::{MAX_DECLARED_UTTERANCES, check, key_of};
 pub use learned::{Learned, Lesson, Lessons, MAX_LEARNED_UTTERANCES};
@@ -36,6 +36,12 @@ pub struct RouteEntry {
     pub declared: Route,
     /// What it learned.
     pub learned: Lessons,
+    /// Nobody declares it: it keeps what was learned of the capability that bears its name.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub offered: bool,
+    /// The threshold that was fitted, where one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fitted: Option<f64>,
     /// Raised by every change, from 1.
     pub version: u64,
     /// When it last changed.
@@ -56,6 +62,34 @@ impl RouteEntry {
     /// Texts that were said not to belong to it.
     pub fn counterexamples(&self) -> impl Iterator<Item = &str> {
         self.learned.iter().filter(|one| !one.accepted).map(|one| one.text.as_str())
+    }
+
+    /// What the capability `name` learned, where nobody declares a route of that name: nothing yet.
+    fn of_offer(name: &Name, now: Timestamp) -> Self {
+        let target = RouteTarget::Capability(RequiredCapability {
+            name: name.clone(),
+            min_proficiency: 0.0,
+        });
+        let declared = Route {
+            id: name.clone(),
+            target,
+            description: String::new(),
+            utterances: Vec::new(),
+            threshold: None,
+        };
+        Self {
+            declared,
+            learned: Lessons::default(),
+            offered: true,
+            fitted: None,
+            version: 0,
+            updated_at: now,
+        }
+    }
+
+    /// The least probability at which it is chosen: what was declared, or else what was fitted.
+    pub fn threshold(&self) -> Option<f64> {
+        self.declared.threshold.or(self.fitted)
     }
 
     fn size(&self) -> Size {
@@ -80,7 +114,7 @@ impl RouteEntry {
                 put(&format!("capability {} {}", need.name, need.min_proficiency.to_bits()));
             }
         }
-        put(&format!("{:?}", self.declared.threshold.map(f64::to_bits)));
+        put(&format!("{:?} {}", self.threshold().map(f64::to_bits), self.offered));
         put(&self.declared.description);
         let declared: BTreeSet<&str> =
             self.declared.utterances.iter().map(String::as_str).collect();
@@ -153,11 +187,12 @@ impl RouteTable {
         self.routes.values()
     }
 
-    /// At most `rows` routes after a name.
+    /// At most `rows` routes that somebody declares, after a name.
     pub fn page(&self, after: Option<&Name>, rows: usize) -> Vec<&RouteEntry> {
         use std::ops::Bound::{Excluded, Unbounded};
         let from = after.map_or(Unbounded, Excluded);
-        self.routes.range::<Name, _>((from, Unbounded)).map(|(_, route)| route).take(rows).collect()
+        let after = self.routes.range::<Name, _>((from, Unbounded)).map(|(_, route)| route);
+        after.filter(|route| !route.offered).take(rows).collect()
     }
 
     /// Declares a route, or declares it anew; what it learned stays, except what it now declares.
@@ -168,6 +203,19 @@ impl RouteTable {
         expected: Option<u64>,
         now: Timestamp,
     ) -> Result<&RouteEntry, Fault> {
+        let id = declared.id.clone();
+        let entry = self.declaring(declared, expected, now)?;
+        self.store(entry)?;
+        self.found(&id)
+    }
+
+    /// What [`Self::put`] would store.
+    pub fn declaring(
+        &self,
+        declared: Route,
+        expected: Option<u64>,
+        now: Timestamp,
+    ) -> Result<RouteEntry, Fault> {
         check(&declared)?;
         let former = self.routes.get(&declared.id);
         check_version(&declared.id, former, expected)?;
@@ -179,9 +227,26 @@ impl RouteTable {
             declared.utterances.iter().map(|text| utterance::key(text)).collect();
         learned.retain(|one| !texts.contains(&utterance::key(&one.text)));
         let version = former.map_or(0, |former| former.version) + 1;
-        let id = declared.id.clone();
-        self.store(RouteEntry { declared, learned, version, updated_at: now })?;
-        self.found(&id)
+        let fitted = former.and_then(|former| former.fitted);
+        let entry =
+            RouteEntry { declared, learned, offered: false, fitted, version, updated_at: now };
+        self.check_room(&entry)?;
+        Ok(entry)
+    }
+
+    /// The route `id` with another fitted threshold; that of a capability where nobody declares it.
+    pub fn fitting(&self, id: &Name, threshold: f64, now: Timestamp) -> RouteEntry {
+        let former = self.routes.get(id).cloned();
+        let mut entry = former.unwrap_or_else(|| RouteEntry::of_offer(id, now));
+        entry.fitted = Some(threshold);
+        entry.version += 1;
+        entry.updated_at = now;
+        entry
+    }
+
+    /// How many routes somebody declares.
+    pub fn len_declared(&self) -> usize {
+        self.routes.values().filter(|route| !route.offered).count()
     }
 
     /// Takes a route as it was stored, by this replica or another; what is stored was checked.
@@ -203,12 +268,28 @@ impl RouteTable {
 
     /// Takes feedback in. Where the table is full, the oldest that the same route learned goes.
     pub fn learn(&mut self, feedback: Feedback, now: Timestamp) -> Result<Lesson, Fault> {
+        self.found(&feedback.route)?;
+        let (changed, lesson) = self.learning(feedback, now)?;
+        if lesson != Lesson::Declared {
+            self.store(changed)?;
+        }
+        Ok(lesson)
+    }
+
+    /// What [`Self::learn`] would store. A route that is not there is that of the capability with
+    /// its name.
+    pub fn learning(
+        &self,
+        feedback: Feedback,
+        now: Timestamp,
+    ) -> Result<(RouteEntry, Lesson), Fault> {
         let Feedback { route, text, accepted, source } = feedback;
         utterance::check("text", &text)?;
-        let mut changed = self.found(&route)?.clone();
+        let former = self.routes.get(&route).cloned();
+        let mut changed = former.unwrap_or_else(|| RouteEntry::of_offer(&route, now));
         let key = utterance::key(&text);
         if changed.declared.utterances.iter().any(|declared| utterance::key(declared) == key) {
-            return Ok(Lesson::Declared);
+            return Ok((changed, Lesson::Declared));
         }
         let lesson = changed.learned.learn(Learned { text, accepted, source, at: now });
         if lesson.changes() {
@@ -218,8 +299,8 @@ impl RouteTable {
         while !self.has_room_for(&changed) && changed.learned.len() > 1 {
             changed.learned.drop_oldest();
         }
-        self.store(changed)?;
-        Ok(lesson)
+        self.check_room(&changed)?;
+        Ok((changed, lesson))
     }
 
     fn found(&self, id: &Name) -> Result<&RouteEntry, Fault> {
@@ -237,14 +318,19 @@ impl RouteTable {
         utterances <= MAX_TABLE_UTTERANCES && bytes <= MAX_TABLE_BYTES
     }
 
-    fn store(&mut self, route: RouteEntry) -> Result<(), Fault> {
-        let size = self.size_with(&route);
+    fn check_room(&self, route: &RouteEntry) -> Result<Size, Fault> {
+        let size = self.size_with(route);
         if size.utterances > MAX_TABLE_UTTERANCES {
             return Err(Fault::exhausted("MAX_TABLE_UTTERANCES", MAX_TABLE_UTTERANCES));
         }
         if size.bytes > MAX_TABLE_BYTES {
             return Err(Fault::exhausted("MAX_TABLE_BYTES", MAX_TABLE_BYTES));
         }
+        Ok(size)
+    }
+
+    fn store(&mut self, route: RouteEntry) -> Result<(), Fault> {
+        let size = self.check_room(&route)?;
         self.size = size;
         self.fingerprint = self.fingerprint.wrapping_add(route.hash());
         if let Some(former) = self.routes.insert(route.declared.id.clone(), route) {

@@ -4,9 +4,7 @@
 //! own key.
 
 use troupe_domain::Fault;
-
-/// Bytes in one example utterance.
-pub const MAX_UTTERANCE_BYTES: usize = 1024;
+pub use troupe_domain::limits::MAX_UTTERANCE_BYTES;
 
 /// The form under which a text is looked up: that of the semantic cache, so that what is the same
 /// there is the same here.

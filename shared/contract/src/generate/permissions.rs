@@ -139,6 +139,7 @@ fn written_by(service: Service) -> Vec<String> {
             let entities = [event::MAILBOX, event::SESSION, event::BREAKER, event::ROUTE];
             let mut written: Vec<String> = entities.into_iter().map(events).collect();
             written.push(format!("{PREFIX}.log.{}.>", service.token()));
+            written.push(subject::route_states());
             written
         }
     }
@@ -303,6 +304,7 @@ mod tests {
             subject::event(event::TASK, &name("t"), "task_created"),
             subject::event(event::AGENT, &name("a"), "agent_crashed"),
             subject::shard_log(Service::Routing, 0),
+            subject::route_state(&name("r")),
             subject::event(event::MAILBOX, &name("a"), "message_dead"),
             subject::event(event::SESSION, &name("s"), "session_closed"),
         ] {

@@ -202,8 +202,10 @@ pub enum RemovedBy {
     Capability,
     /// It meets its people elsewhere.
     Surface,
-    /// It was excluded by name.
+    /// It was excluded by name, or asks itself.
     Excluded,
+    /// What it offers is not what is wanted.
+    Intent,
     /// It is not there.
     Offline,
     /// Its breaker is open.
