@@ -31,6 +31,19 @@ pub enum LaneKey {
     Request(MessageId),
 }
 
+/// What of a mailbox a pull may get.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wanted {
+    /// Everything.
+    #[default]
+    Everything,
+    /// All but what is said to requests: somebody else waits for that.
+    NoAnswers,
+    /// Only what is said to this request.
+    AnswersTo(MessageId),
+}
+
 impl LaneKey {
     fn of(message: &AgentMessage) -> Self {
         let ends = matches!(message.kind, MessageType::Response | MessageType::Error);
@@ -236,19 +249,17 @@ impl Mailbox {
         self.lanes.ready()
     }
 
-    /// The places to hand out, at most `max` and about `max_bytes`, in order; of the answers to one
-    /// request only, where one is named.
+    /// The places to hand out, at most `max` and about `max_bytes`, in order.
     pub fn select(
         &self,
-        request: Option<&MessageId>,
+        wanted: &Wanted,
         max: usize,
         max_bytes: usize,
         now: Timestamp,
     ) -> Vec<u64> {
         let mut picked = Vec::new();
         let mut bytes = 0;
-        let lane = request.map(|id| LaneKey::Request(id.clone()));
-        self.lanes.each_ready(lane.as_ref(), now, |seq| {
+        self.lanes.each_ready(wanted, now, |seq| {
             let Some(entry) = self.entries.get(&seq) else { return false };
             // What expires now is its timer's.
             if entry.message.expires_at <= now {

@@ -17,6 +17,7 @@ use troupe_domain::message::{Address, Birth, MessageSpec};
 use troupe_domain::{AgentId, AgentMessage, Name, Timestamp};
 use troupe_shard::Machine;
 
+use super::mailbox::Wanted;
 use super::notice::count_of;
 use super::pulling::Pull;
 use super::record::Record;
@@ -55,17 +56,17 @@ fn send(state: &mut RoutingState, sender: &str, id: &str, to: &str, now: i64) {
 }
 
 fn pull(state: &mut RoutingState, agent: &str, max: usize, now: i64) -> Vec<DeliveredMessage> {
-    pull_answers(state, agent, None, max, now)
+    pull_wanted(state, agent, Wanted::Everything, max, now)
 }
 
-fn pull_answers(
+fn pull_wanted(
     state: &mut RoutingState,
     agent: &str,
-    request: Option<&str>,
+    wanted: Wanted,
     max: usize,
     now: i64,
 ) -> Vec<DeliveredMessage> {
-    let pull = Pull { max, ack_wait_ms: None, id: None, request_id: request.map(name) };
+    let pull = Pull { max, ack_wait_ms: None, id: None, wanted };
     let InboxReply { messages, .. } = state.pull(&name(agent), &pull, at(now)).unwrap();
     messages
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use troupe_contract::routing::{DeliveredMessage, InboxReply};
 use troupe_domain::limits::{MAX_INBOX_MESSAGES, MAX_LEASE_MS, MIN_LEASE_MS};
 use troupe_domain::message::DeliveryStatus;
-use troupe_domain::{AgentId, AgentMessage, Fault, MessageId, Timestamp};
+use troupe_domain::{AgentId, AgentMessage, Fault, Timestamp};
 
-use super::mailbox::{Entry, EntryState};
+use super::mailbox::{Entry, EntryState, Wanted};
 use super::record::Record;
 use super::state::RoutingState;
 
@@ -23,8 +23,8 @@ pub struct Pull {
     pub ack_wait_ms: Option<u64>,
     /// The idempotency id of the command: repeated, it gets what it got.
     pub id: Option<String>,
-    /// Only what is said to this request.
-    pub request_id: Option<MessageId>,
+    /// What it may get.
+    pub wanted: Wanted,
 }
 
 impl RoutingState {
@@ -52,7 +52,7 @@ impl RoutingState {
         if !again.is_empty() {
             return Ok(self.reply(agent, &again));
         }
-        let seqs = mailbox.select(pull.request_id.as_ref(), pull.max, MAX_PULL_BYTES, now);
+        let seqs = mailbox.select(&pull.wanted, pull.max, MAX_PULL_BYTES, now);
         if seqs.is_empty() {
             return Ok(self.reply(agent, &[]));
         }
@@ -80,6 +80,7 @@ impl RoutingState {
                 },
                 delivery_attempts: attempts,
                 ack_by: needs.then_some(until),
+                trace: None,
                 message,
             }
         });
@@ -95,6 +96,7 @@ impl RoutingState {
             status: status_of(entry),
             delivery_attempts: entry.attempts,
             ack_by: entry.is_out().then(|| entry.due()),
+            trace: None,
         });
         InboxReply { messages: messages.collect(), remaining: self.waiting_for(agent) }
     }
@@ -102,6 +104,11 @@ impl RoutingState {
     /// Messages in an agent's mailbox.
     pub fn waiting_for(&self, agent: &AgentId) -> u64 {
         self.mailboxes.get(agent).map_or(0, |mailbox| mailbox.len() as u64)
+    }
+
+    /// Whether a pull could get something, or would open the mailbox.
+    pub fn may_have_mail(&self, agent: &AgentId) -> bool {
+        self.mailboxes.get(agent).is_none_or(|mailbox| !mailbox.opened || mailbox.is_ready())
     }
 
     /// The owner of a mailbox is here: from now on it gets what is for everybody.

@@ -13,6 +13,7 @@ use troupe_domain::{
     AgentId, AgentMessage, Code, Fault, MessageId, Session, Timestamp, TopicPattern,
 };
 
+use super::mailbox::Wanted;
 use super::pulling::Pull;
 use super::record::LetterContent;
 use super::sending::IngressItem;
@@ -57,7 +58,7 @@ pub enum RoutingRequest {
         ack_wait_ms: Option<u64>,
         id: Option<String>,
         #[serde(default)]
-        request_id: Option<MessageId>,
+        wanted: Wanted,
     },
     Ack {
         agent: AgentId,
@@ -182,8 +183,8 @@ pub fn execute(
         Q::Letters { from, first, contents } => {
             state.receive(from, first, contents, now).map(|()| A::Done)
         }
-        Q::Pull { agent, max, ack_wait_ms, id, request_id } => {
-            state.pull(&agent, &Pull { max, ack_wait_ms, id, request_id }, now).map(A::Inbox)
+        Q::Pull { agent, max, ack_wait_ms, id, wanted } => {
+            state.pull(&agent, &Pull { max, ack_wait_ms, id, wanted }, now).map(A::Inbox)
         }
         Q::Ack { agent, ack } => state.acknowledge(&agent, &ack, now, jitter).map(A::Acked),
         Q::Follow { agent, patterns } => state.follow(&agent, patterns, now).map(A::Patterns),

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use troupe_domain::message::DeliveryStatus;
-use troupe_domain::{AgentId, AgentMessage, MessageId, MessagePriority, Timestamp, TopicPattern};
+use troupe_domain::{
+    AgentId, AgentMessage, MessageId, MessagePriority, Timestamp, TopicPattern, TraceContext,
+};
 
 /// The answer to a message that was sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -41,6 +43,9 @@ pub struct InboxRequest {
     /// Only what is said to this request of the caller: responses, or why there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<MessageId>,
+    /// Leaves what is said to requests where it is, for whoever waits for it with `request_id`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub without_answers: bool,
     /// How long the caller has for each before it is delivered again; the service's setting where
     /// none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,6 +76,9 @@ pub struct DeliveredMessage {
     /// It is delivered again unless it is acknowledged by then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ack_by: Option<Timestamp>,
+    /// The trace to go on while it is handled: this delivery in the trace of the message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceContext>,
 }
 
 /// What became of messages.

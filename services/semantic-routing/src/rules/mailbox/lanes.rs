@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 
-use super::{Entry, EntryState, LaneKey};
+use super::{Entry, EntryState, LaneKey, Wanted};
 use troupe_domain::Timestamp;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,23 +113,32 @@ impl Lanes {
         self.lanes.values().flat_map(|lane| lane.out.iter().copied())
     }
 
+    /// The one lane that is wanted, where only one is; none within if nothing of it is ready.
+    fn only(&self, wanted: &Wanted) -> Option<Option<(i64, u64, LaneKey)>> {
+        let Wanted::AnswersTo(request) = wanted else { return None };
+        let key = LaneKey::Request(request.clone());
+        let place = self.lanes.get(&key).and_then(|lane| lane.place.as_ref());
+        Some(match place {
+            Some(Place::Ready(urgency, seq)) => Some((*urgency, *seq, key)),
+            Some(Place::Waiting(_)) | None => None,
+        })
+    }
+
     /// Gives `take` one place after the other, in the order of handing out, until it wants no more.
-    /// A lane that gave one goes on with its next. Of one lane only, where one is named.
+    /// A lane that gave one goes on with its next.
     pub(super) fn each_ready(
         &self,
-        only: Option<&LaneKey>,
+        wanted: &Wanted,
         now: Timestamp,
         mut take: impl FnMut(u64) -> bool,
     ) {
-        let single = only.and_then(|key| match self.lanes.get(key)?.place.as_ref()? {
-            Place::Ready(urgency, seq) => Some((*urgency, *seq, key.clone())),
-            Place::Waiting(_) => None,
-        });
-        let (all, one) = match only {
-            None => (Some(&self.ready), None),
-            Some(_) => (None, single.as_ref()),
-        };
-        let mut fresh = all.into_iter().flatten().chain(one).peekable();
+        let single = self.only(wanted);
+        let all = single.is_none().then_some(&self.ready);
+        let answers = !matches!(wanted, Wanted::NoAnswers);
+        let fits =
+            |(_, _, key): &&(i64, u64, LaneKey)| answers || !matches!(key, LaneKey::Request(_));
+        let one = single.iter().flatten();
+        let mut fresh = all.into_iter().flatten().filter(fits).chain(one).peekable();
         let mut going: BinaryHeap<Reverse<(i64, u64, &LaneKey)>> = BinaryHeap::new();
         loop {
             let next = match (fresh.peek(), going.peek()) {

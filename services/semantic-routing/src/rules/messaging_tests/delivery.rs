@@ -144,7 +144,8 @@ fn one_id_is_one_message_and_a_repeated_pull_gets_what_it_got() {
     assert!(state.send(direct("ann", "x", "bob", 1), at(1)).unwrap().duplicate);
     // Another sender may use the same id.
     send(&mut state, "cat", "x", "bob", 2);
-    let want = Pull { max: 10, ack_wait_ms: None, id: Some("p1".to_owned()), request_id: None };
+    let id = Some("p1".to_owned());
+    let want = Pull { max: 10, ack_wait_ms: None, id, wanted: Wanted::Everything };
     let first = state.pull(&name("bob"), &want, at(3)).unwrap();
     assert_eq!(first.messages.len(), 2);
     let again = state.pull(&name("bob"), &want, at(4)).unwrap();
@@ -268,6 +269,7 @@ fn a_message_is_handed_on_under_its_first_name_and_not_in_a_circle() {
 #[test]
 fn an_answer_passes_what_its_sender_said_before_and_can_be_waited_for_alone() {
     let mut state = alone();
+    let to_r1 = || Wanted::AnswersTo(name("r1"));
     send(&mut state, "bob", "b1", "ann", 0);
     assert_eq!(ids(&pull(&mut state, "ann", 1, 1)), ["b1"]);
     // While ann has b1 in her hands she asks bob for something, who has said more in between.
@@ -276,13 +278,14 @@ fn an_answer_passes_what_its_sender_said_before_and_can_be_waited_for_alone() {
     send(&mut state, "bob", "b2", "ann", 3);
     send(&mut state, "cat", "c1", "ann", 3);
     take_ready(&mut state);
-    assert_eq!(pull_answers(&mut state, "ann", Some("r1"), 10, 3).len(), 0);
+    assert_eq!(pull_wanted(&mut state, "ann", to_r1(), 10, 3).len(), 0);
     let fields = r#"{"recipient_id":"ann","type":"response","request_id":"r1"}"#;
     state.send(message("bob", "answer", fields, 4), at(4)).unwrap();
     assert_eq!(take_ready(&mut state), [agent("ann")], "though c1 was ready before");
-    assert_eq!(ids(&pull_answers(&mut state, "ann", Some("r1"), 10, 5)), ["answer"]);
-    assert_eq!(pull_answers(&mut state, "ann", Some("r1"), 10, 6).len(), 0);
-    assert_eq!(ids(&pull(&mut state, "ann", 10, 7)), ["c1"], "b2 waits behind b1");
+    assert_eq!(ids(&pull_wanted(&mut state, "ann", Wanted::NoAnswers, 10, 4)), ["c1"]);
+    assert_eq!(ids(&pull_wanted(&mut state, "ann", to_r1(), 10, 5)), ["answer"]);
+    assert_eq!(pull_wanted(&mut state, "ann", to_r1(), 10, 6).len(), 0);
+    assert_eq!(pull(&mut state, "ann", 10, 7).len(), 0, "b2 waits behind b1");
 }
 
 #[test]
