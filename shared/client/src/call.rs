@@ -1,5 +1,7 @@
 //! A connection under a name, and the calls that go over it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use troupe_bus::connect::ConnectError;
 use troupe_bus::{Bus, CallOptions, Settings};
@@ -7,23 +9,26 @@ use troupe_contract::endpoint::EndpointEntry;
 use troupe_contract::{Endpoint, subject};
 use troupe_domain::{Fault, Name};
 
+use crate::desk::Desk;
 use crate::{AgentSession, Declaration};
 
 /// A connection to a fleet under a name. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Troupe {
     bus: Bus,
+    /// Requests of this connection that wait for their responses.
+    pub(crate) desk: Arc<Desk>,
 }
 
 impl Troupe {
     /// Connects as `name`, which must be the name that the credentials allow.
     pub async fn connect(settings: &Settings, name: Name) -> Result<Self, ConnectError> {
-        Bus::connect(settings, name).await.map(|bus| Self { bus })
+        Bus::connect(settings, name).await.map(Self::over)
     }
 
     /// The same over a connection that is there already.
     pub fn over(bus: Bus) -> Self {
-        Self { bus }
+        Self { bus, desk: Arc::default() }
     }
 
     /// The connection itself: to listen to events, or to close it.

@@ -15,11 +15,11 @@ use troupe_contract::work::{
     Release, ReleaseRequest, Start, TaskReceipt,
 };
 use troupe_domain::evidence::Evidence;
-use troupe_domain::limits::MAX_TEXT_BYTES;
 use troupe_domain::task::{ClaimedTask, Input};
 use troupe_domain::{Fault, Json, Name, Task, TaskId, TaskStatus};
 
 use crate::session::Shared;
+use crate::text::bounded;
 use crate::watch::{Hold, Loss, over};
 use crate::{Patience, insist};
 
@@ -163,27 +163,5 @@ impl Drop for HeldTask {
         }
         drop(state);
         self.shared.news.notify_one();
-    }
-}
-
-/// The end of the text matters most: it is where programs say what went wrong. Control characters,
-/// which the service refuses, become spaces.
-fn bounded(text: &str) -> String {
-    let from = text.len().saturating_sub(MAX_TEXT_BYTES);
-    let from = (from..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
-    let readable = |c: char| if c.is_control() && !matches!(c, '\n' | '\t') { ' ' } else { c };
-    text[from..].chars().map(readable).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_error_keeps_its_end_and_whole_characters() {
-        let long = format!("{}end", "ü".repeat(MAX_TEXT_BYTES));
-        let kept = bounded(&long);
-        assert!(kept.len() <= MAX_TEXT_BYTES && kept.ends_with("üend"));
-        assert_eq!(bounded("a\u{1b}[31mb\n"), "a [31mb\n");
     }
 }

@@ -88,6 +88,11 @@ impl AgentSession {
         self.shared.troupe.name()
     }
 
+    /// The connection that it speaks over.
+    pub fn troupe(&self) -> &Troupe {
+        &self.shared.troupe
+    }
+
     /// How often the registry asks for a heartbeat.
     pub fn heartbeat_interval(&self) -> Duration {
         self.shared.state.lock().interval
