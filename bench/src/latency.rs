@@ -33,7 +33,7 @@ impl Recorder {
 }
 
 /// A distribution in a few numbers, in microseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Latency {
     /// How many were measured.
     pub count: u64,

@@ -26,14 +26,14 @@ pub(crate) fn runtime(name: &str) -> Result<Runtime> {
 
 /// A service, on its runtime.
 #[derive(Debug)]
-struct Running<S> {
+pub(crate) struct Running<S> {
     service: Option<S>,
     // Taken in the end: a runtime must not be waited for where others run.
     runtime: Option<Runtime>,
 }
 
 impl<S: Send + 'static> Running<S> {
-    async fn start<F>(name: &str, starting: F) -> Result<Self>
+    pub(crate) async fn start<F>(name: &str, starting: F) -> Result<Self>
     where
         F: Future<Output = Result<S>> + Send + 'static,
     {
@@ -44,7 +44,7 @@ impl<S: Send + 'static> Running<S> {
         Ok(running)
     }
 
-    async fn drain<F>(mut self, drain: impl FnOnce(S) -> F) -> Result<()>
+    pub(crate) async fn drain<F>(mut self, drain: impl FnOnce(S) -> F) -> Result<()>
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -80,13 +80,8 @@ impl Stack {
             builder = builder.sync_always();
         }
         let nats = builder.start().await?;
-        let url = nats.url();
-        let registry = Running::start(REGISTRY, async move {
-            let bus = connect(&url, troupe_registry::NAME).await?;
-            let settings = troupe_registry::Config::default().settings();
-            Ok(troupe_registry::Replica::start(&bus, &settings, None).await?)
-        });
-        let mut stack = Self { work: None, registry: registry.await?, config, nats };
+        let registry = start_registry(nats.url()).await?;
+        let mut stack = Self { work: None, registry, config, nats };
         stack.start_work().await?;
         Ok(stack)
     }
@@ -131,6 +126,16 @@ impl Stack {
     pub(crate) fn others(&self) -> [(&'static str, u32); 1] {
         [(NATS, self.nats.pid())]
     }
+}
+
+/// Starts the registry.
+pub(crate) async fn start_registry(url: String) -> Result<Running<troupe_registry::Replica>> {
+    let registry = Running::start(REGISTRY, async move {
+        let bus = connect(&url, troupe_registry::NAME).await?;
+        let settings = troupe_registry::Config::default().settings();
+        Ok(troupe_registry::Replica::start(&bus, &settings, None).await?)
+    });
+    registry.await
 }
 
 /// A connection under `name`.

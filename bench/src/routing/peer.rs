@@ -11,6 +11,10 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
+use super::scores::Scores;
+
+/// Its name in a report.
+pub const NAME: &str = "semantic-router";
 const PYTHON: &str = "python3";
 const REQUIREMENTS: &str = "requirements.txt";
 const VECTORS: &str = "vectors.f32";
@@ -53,16 +57,9 @@ pub struct PeerResult {
     pub seed: u64,
     /// How scores of examples become the score of a route.
     pub aggregation: String,
-    /// The share whose best route is right, without any threshold.
-    pub accuracy: f64,
-    /// How well the best score tells what is out of scope; none without such texts.
-    pub out_of_scope_auroc: Option<f64>,
-    /// Seconds to take in the examples.
-    pub build_s: f64,
-    /// Microseconds of a decision, without embedding.
-    pub decide_p50_us: Option<f64>,
-    /// The same, of the slowest in a hundred.
-    pub decide_p99_us: Option<f64>,
+    /// How it did.
+    #[serde(flatten)]
+    pub scores: Scores,
 }
 
 #[derive(Debug, Serialize)]
@@ -83,7 +80,7 @@ impl SemanticRouter {
     /// Makes the virtual environment in `folder`, unless it is there, and fetches the packages that
     /// the harness in `peers` pins.
     pub async fn ready(peers: &Path, folder: &Path) -> Result<Self> {
-        let home = peers.join("semantic-router");
+        let home = peers.join(NAME);
         let (harness, requirements) = (home.join("harness.py"), home.join(REQUIREMENTS));
         if !harness.is_file() {
             bail!("{}: no harness there; name its folder with --peers", home.display());

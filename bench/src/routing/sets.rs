@@ -2,8 +2,9 @@
 //!
 //! - `<set>.json`, or a folder with one JSON file: CLINC150 as published, an object of lists of
 //!   `[text, intent]` under `train`, `test` and `oos_test`. What is under `val` is not read.
-//! - a folder with `train.csv` and `test.csv`, and perhaps `out_of_scope.csv`: a text and a label a
-//!   row. A first row of known names says which column is which.
+//! - a folder with `train.csv` and `test.csv`, and perhaps `out_of_scope.csv`; or the three beside the
+//!   other sets as `<set>_train.csv` and so on: a text and a label a row. A first row of known names
+//!   says which column is which.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -54,6 +55,10 @@ pub fn read_all(folder: &Path) -> Result<Vec<IntentSet>> {
     for path in entries(folder)? {
         if path.is_dir() || is_json(&path) {
             sets.push(read(&path)?);
+        } else if let Some(name) = set_of(&path) {
+            let part = |part: &str| folder.join(format!("{name}{part}.csv"));
+            let parts = [part("_train"), part("_test"), part("_out_of_scope")];
+            sets.push(checked(from_csv(name.to_owned(), parts)?, &path)?);
         }
     }
     if sets.is_empty() {
@@ -68,17 +73,29 @@ pub fn read(path: &Path) -> Result<IntentSet> {
     let set = if path.is_dir() {
         let jsons: Vec<PathBuf> = entries(path)?.into_iter().filter(|path| is_json(path)).collect();
         match jsons.as_slice() {
-            [] => from_csv(name, path)?,
+            [] => from_csv(
+                name,
+                ["train", "test", "out_of_scope"].map(|part| path.join(part).with_extension("csv")),
+            )?,
             [one] => from_json(name, one)?,
             _ => bail!("{}: more than one JSON file", path.display()),
         }
     } else {
         from_json(name, path)?
     };
+    checked(set, path)
+}
+
+fn checked(set: IntentSet, path: &Path) -> Result<IntentSet> {
     if set.train.is_empty() || set.test.is_empty() {
         bail!("{}: nothing to learn from or nothing to ask", path.display());
     }
     Ok(set)
+}
+
+/// The name of the set that a file is the examples of.
+fn set_of(path: &Path) -> Option<&str> {
+    path.file_name()?.to_str()?.strip_suffix("_train.csv").filter(|name| !name.is_empty())
 }
 
 fn from_json(name: String, path: &Path) -> Result<IntentSet> {
@@ -97,13 +114,12 @@ fn from_json(name: String, path: &Path) -> Result<IntentSet> {
     })
 }
 
-fn from_csv(name: String, folder: &Path) -> Result<IntentSet> {
-    let strangers = folder.join("out_of_scope.csv");
+fn from_csv(name: String, [train, test, strangers]: [PathBuf; 3]) -> Result<IntentSet> {
     let out_of_scope = if strangers.is_file() { rows(&strangers)? } else { Vec::new() };
     Ok(IntentSet {
         name,
-        train: rows(&folder.join("train.csv"))?,
-        test: rows(&folder.join("test.csv"))?,
+        train: rows(&train)?,
+        test: rows(&test)?,
         out_of_scope: out_of_scope.into_iter().map(|row| row.text).collect(),
     })
 }
@@ -217,5 +233,17 @@ mod tests {
         fs::write(set.join("train.csv"), "alone\n").unwrap();
         let told = format!("{:#}", read(&set).unwrap_err());
         assert!(told.contains("train.csv, row 1"), "{told}");
+    }
+    #[test]
+    fn sets_lie_side_by_side() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["one_train.csv", "one_test.csv", "two_train.csv", "two_test.csv"] {
+            fs::write(folder.path().join(name), "text,label\na,x\n").unwrap();
+        }
+        fs::write(folder.path().join("two_out_of_scope.csv"), "b,oos\n").unwrap();
+        fs::write(folder.path().join("README.md"), "no set").unwrap();
+        let sets = read_all(folder.path()).unwrap();
+        let names: Vec<_> = sets.iter().map(|set| (&*set.name, set.out_of_scope.len())).collect();
+        assert_eq!(names, [("one", 0), ("two", 1)]);
     }
 }

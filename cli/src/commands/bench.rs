@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Subcommand;
-use troupe_bench::work::{WorkArgs, run as measure};
+use troupe_bench::routing::{self, RoutingArgs};
+use troupe_bench::work::{self, WorkArgs};
 
 use crate::args::Global;
 
@@ -12,14 +13,23 @@ use crate::args::Global;
 pub(crate) enum BenchCommand {
     /// Measure work distribution beside a raw JetStream baseline, on a stack of its own.
     Work(WorkArgs),
+    /// Measure how well and how fast messages find who can act, on a stack of its own.
+    Routing(Box<RoutingArgs>),
 }
 
 pub(crate) async fn run(global: &Global, command: BenchCommand) -> Result<ExitCode> {
-    let BenchCommand::Work(mut args) = command;
-    if global.json && args.output.is_none() {
-        args.output = Some("-".into());
-    }
-    // It makes runtimes of its own, which a thread of this one must not wait for.
-    tokio::task::spawn_blocking(move || measure(args)).await??;
+    let json = |output| if global.json { output.or_else(|| Some("-".into())) } else { output };
+    // They make runtimes of their own, which a thread of this one must not wait for.
+    let measure: Box<dyn FnOnce() -> Result<()> + Send> = match command {
+        BenchCommand::Work(mut args) => {
+            args.output = json(args.output);
+            Box::new(move || work::run(args))
+        }
+        BenchCommand::Routing(mut args) => {
+            args.output = json(args.output);
+            Box::new(move || routing::run(*args))
+        }
+    };
+    tokio::task::spawn_blocking(measure).await??;
     Ok(ExitCode::SUCCESS)
 }
