@@ -44,6 +44,52 @@ fn page<T>(
     (page, false)
 }
 
+/// The first rows of the pages of several shards, in the order of their ids.
+pub fn join_pages(pages: Vec<SessionPage>, limit: Option<usize>) -> Result<SessionPage, Fault> {
+    let rows = rows(limit)?;
+    // Beyond the end of a shard's page there may be more of it.
+    let known_to = pages.iter().filter_map(|page| page.next_after.clone()).min();
+    let mut sessions: Vec<Session> = pages.into_iter().flat_map(|page| page.sessions).collect();
+    sessions.sort_by(|a, b| a.id.cmp(&b.id));
+    let known = known_to.as_ref().map_or(sessions.len(), |last| {
+        sessions.iter().take_while(|session| session.id <= *last).count()
+    });
+    let shown = known.min(rows);
+    let more = shown < sessions.len() || known_to.is_some();
+    sessions.truncate(shown);
+    let next_after = sessions.last().map(|session| session.id.clone()).filter(|_| more);
+    Ok(SessionPage { sessions, next_after })
+}
+
+/// All shards in numbers.
+pub fn join_statistics(shards: Vec<RoutingStatistics>) -> RoutingStatistics {
+    let mut all = RoutingStatistics::default();
+    for shard in shards {
+        let RoutingStatistics { by_priority, totals, routing: _, .. } = &shard;
+        for (priority, count) in by_priority {
+            *all.by_priority.entry(*priority).or_default() += count;
+        }
+        all.mailboxes += shard.mailboxes;
+        all.queued += shard.queued;
+        all.delivered += shard.delivered;
+        all.open_requests += shard.open_requests;
+        all.subscriptions += shard.subscriptions;
+        all.dead_letters += shard.dead_letters;
+        all.open_sessions += shard.open_sessions;
+        all.ended_sessions += shard.ended_sessions;
+        all.held_turns += shard.held_turns;
+        let sum = &mut all.totals;
+        sum.accepted += totals.accepted;
+        sum.acknowledged += totals.acknowledged;
+        sum.forwarded += totals.forwarded;
+        sum.dead += totals.dead;
+        sum.expired += totals.expired;
+        sum.refused += totals.refused;
+        sum.redelivered += totals.redelivered;
+    }
+    all
+}
+
 impl RoutingState {
     /// An agent's dead letters.
     pub fn dead_letters(

@@ -172,6 +172,21 @@ impl RoutingState {
         &self.totals
     }
 
+    /// How many mailboxes there are.
+    pub fn mailbox_count(&self) -> usize {
+        self.mailboxes.len()
+    }
+
+    /// Bytes of messages in all mailboxes.
+    pub fn mailbox_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many sessions go on.
+    pub fn open_session_count(&self) -> usize {
+        self.sessions.len() - self.ended.len()
+    }
+
     /// The timers.
     pub fn timers(&self) -> &Timers {
         &self.timers

@@ -1,0 +1,14 @@
+//! The semantic routing service.
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    troupe_runtime::main(
+        troupe_semantic_routing::NAME,
+        troupe_semantic_routing::VERSION,
+        troupe_semantic_routing::run,
+    )
+}
