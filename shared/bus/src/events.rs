@@ -11,7 +11,7 @@ use troupe_contract::{Service, stream};
 use troupe_domain::TraceContext;
 
 use crate::connect::{Bus, ConnectError};
-use crate::ingest;
+use crate::ingest::Lines;
 use crate::log::{StreamLog, publish};
 use crate::port::{AppendError, EventSink, OutgoingEvent};
 use crate::trace;
@@ -38,6 +38,7 @@ pub struct Events {
     /// Each event carries its id for the server, which lets it in once within its window. Remembering
     /// ids costs the server memory with every event: for sinks that several replicas write to.
     recognised: bool,
+    lines: Lines,
     /// The stream itself, for reading back.
     pub log: StreamLog,
 }
@@ -50,6 +51,7 @@ impl Bus {
             bus: self.clone(),
             source: format!("/troupe/{}", service.token()),
             recognised: service == Service::Registry,
+            lines: Lines::default(),
             log,
         })
     }
@@ -138,7 +140,7 @@ impl EventSink for Events {
             return self.publish_each(events).await;
         }
         for round in events.chunks(MAX_EVENTS_IN_FLIGHT) {
-            ingest::publish_round(&self.bus, round, |event| self.headers(event)).await?;
+            self.lines.publish_round(&self.bus, round, |event| self.headers(event)).await?;
         }
         Ok(())
     }

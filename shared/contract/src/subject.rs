@@ -27,7 +27,7 @@ pub fn caller_of(subject: &str) -> Option<Name> {
 
 /// `troupe.v1.event.<entity>.<id>.<event>`
 pub fn event(entity: &str, id: &Name, event: &str) -> String {
-    format!("{PREFIX}.event.{entity}.{id}.{event}")
+    [PREFIX, ".event.", entity, ".", id.as_str(), ".", event].concat()
 }
 
 /// `troupe.v1.event.<entity>.*.*`, or of one entity.

@@ -35,7 +35,7 @@ impl Notice {
         OutgoingEvent {
             subject: subject::event(entity, &id, event),
             id: format!("{}-{shard}-{sequence}-{index}", service.token()),
-            kind: format!("troupe.{entity}.{event}.v1"),
+            kind: ["troupe.", entity, ".", event, ".v1"].concat(),
             entity_id: id.as_str().to_owned(),
             at,
             trace,
