@@ -4,32 +4,47 @@
 //! on the same server.
 
 pub mod accuracy;
+mod fleet;
+pub mod mailboxes;
 mod options;
 pub mod peer;
+mod posting;
+mod raw_mail;
 pub mod report;
 pub mod scores;
 pub mod sets;
+mod stack;
 mod table;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use troupe_bus::Bus;
+use troupe_semantic_routing::Config;
 
+use crate::agents::Agent;
 use crate::machine;
 use crate::stack::{AGENTS, runtime};
 use options::{PeerName, Sizes};
 use peer::SemanticRouter;
 use report::Report;
+use stack::Stack;
 
 pub use options::{Part, RoutingArgs};
 
-const PARTS: [Part; 1] = [Part::Accuracy];
+const PARTS: [Part; 2] = [Part::Accuracy, Part::Mailboxes];
 
-const NOTES: [&str; 2] = [
+const NOTES: [&str; 3] = [
     "Accuracy: examples are drawn by seed, vectors are the same for every router, thresholds and \
      calibration follow from the drawn examples alone. Nothing is tuned on what is asked.",
     "A peer's decision and ours are timed without embedding; the peer's is Python.",
+    "Mailboxes: a message is sent, taken by its recipient and acknowledged; a closed loop, in which each \
+     worker sends its next message when the last one is acknowledged. A raw message is published to a \
+     work queue, taken by a pull consumer and acknowledged without waiting for the server; ours waits \
+     until its acknowledgement is stored. Polls, services and agents run in one process, each on a \
+     runtime of its own; nats-server runs beside it on the same processors.",
 ];
 
 /// Measures what `args` ask for, tells progress on standard error, and prints the result.
@@ -71,6 +86,7 @@ pub async fn measure(args: RoutingArgs) -> Result<Report> {
         versions: machine::versions(&nats_server),
         sizes: told(sizes),
         accuracy: None,
+        mailboxes: None,
         failures: Vec::new(),
         notes: NOTES.to_vec(),
         parameters: args.clone(),
@@ -90,6 +106,12 @@ async fn one(part: Part, args: &RoutingArgs, sizes: Sizes, report: &mut Report) 
         Part::Accuracy => {
             let peer = peer(args).await?;
             report.accuracy = Some(accuracy::run(args, sizes.seeds, peer.as_ref()).await?);
+        }
+        Part::Mailboxes => {
+            let bench = Bench::start(sizes).await?;
+            let Bench { stack, senders, agents } = &bench;
+            report.mailboxes = Some(mailboxes::run(stack, senders, agents, sizes).await?);
+            bench.stop().await?;
         }
         _ => {}
     }
@@ -122,6 +144,28 @@ fn told(sizes: Sizes) -> BTreeMap<&'static str, u64> {
     ]
     .map(|(name, size)| (name, size as u64))
     .into()
+}
+
+/// A stack with its agents.
+struct Bench {
+    stack: Stack,
+    senders: Vec<Bus>,
+    agents: Vec<Arc<Agent>>,
+}
+
+impl Bench {
+    async fn start(sizes: Sizes) -> Result<Self> {
+        let stack = Stack::start(Config::default()).await?;
+        let url = stack.nats.url();
+        let senders = fleet::senders(&url, sizes.connections).await?;
+        let agents = fleet::join(&url, sizes.connections, |_| Vec::new()).await?;
+        Ok(Self { stack, senders, agents })
+    }
+
+    async fn stop(self) -> Result<()> {
+        drop(self.agents);
+        self.stack.stop().await
+    }
 }
 
 fn say(what: &str) {

@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::accuracy::Accuracy;
+use super::mailboxes::Mailboxes;
 use super::options::RoutingArgs;
 use crate::machine::{Machine, Versions};
+use crate::processes::UsedByPart;
+use crate::work::report::median;
 
 /// A whole run.
 #[derive(Debug, Clone, Serialize)]
@@ -25,8 +28,34 @@ pub struct Report {
     pub sizes: BTreeMap<&'static str, u64>,
     /// Accuracy and calibration.
     pub accuracy: Option<Accuracy>,
+    /// Mailboxes beside raw JetStream.
+    pub mailboxes: Option<Mailboxes>,
     /// What could not be measured, and why.
     pub failures: Vec<String>,
     /// What must be known to read the numbers.
     pub notes: Vec<&'static str>,
+}
+
+/// One throughput, measured several times.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Series {
+    /// Per second, in the order of the repetitions.
+    pub per_s: Vec<f64>,
+    /// Their median.
+    pub median_per_s: f64,
+    /// Microseconds of processor time for each, by part, in the last repetition.
+    pub processor_us_each: BTreeMap<String, f64>,
+}
+
+impl Series {
+    /// Adds one repetition.
+    pub(super) fn add(&mut self, per_s: f64, seconds: f64, used: &UsedByPart) {
+        self.per_s.push(per_s);
+        self.median_per_s = median(&self.per_s);
+        let count = (per_s * seconds).max(1.0);
+        let each = used.iter().map(|(part, used)| {
+            (part.clone(), ((used.user_s + used.system_s) * 1e7 / count).round() / 10.0)
+        });
+        self.processor_us_each = each.collect();
+    }
 }

@@ -6,7 +6,9 @@ use comfy_table::Table;
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 
 use super::accuracy::{Accuracy, SetReport};
-use super::report::Report;
+use super::mailboxes::Mailboxes;
+use super::report::{Report, Series};
+use crate::latency::Latency;
 
 /// The whole report.
 pub(super) fn text(report: &Report) -> String {
@@ -30,6 +32,9 @@ pub(super) fn text(report: &Report) -> String {
     );
     if let Some(accuracy) = &report.accuracy {
         let _ = write!(text, "\n{}", accuracy_text(accuracy));
+    }
+    if let Some(mailboxes) = &report.mailboxes {
+        let _ = write!(text, "\n{}\n", mailboxes_text(mailboxes));
     }
     text.push('\n');
     for failure in &report.failures {
@@ -95,6 +100,42 @@ fn set_text(set: &SetReport) -> String {
         }
     }
     rows.to_string()
+}
+
+fn mailboxes_text(mailboxes: &Mailboxes) -> String {
+    let title = format!("Mailboxes, {} bytes", mailboxes.body_bytes);
+    let mut rows = series_table(&title);
+    series_row(&mut rows, "raw: publish, pull, acknowledge", &mailboxes.raw);
+    series_row(&mut rows, "send, inbox, ack", &mailboxes.mailboxes);
+    let mut latencies = latency_table();
+    latency_row(&mut latencies, "raw: until acknowledged", &mailboxes.raw_latency);
+    latency_row(&mut latencies, "until acknowledged", &mailboxes.latency);
+    format!("{rows}\nMailboxes to raw: {:.2}\n\n{latencies}", mailboxes.ratio)
+}
+
+fn series_table(title: &str) -> Table {
+    table([title, "median per s", "each", "processor time for each, us"])
+}
+
+fn series_row(rows: &mut Table, name: &str, series: &Series) {
+    let each: Vec<_> = series.per_s.iter().map(|rate| format!("{rate:.0}")).collect();
+    let processor = series.processor_us_each.iter().map(|(part, us)| format!("{part} {us:.0}"));
+    rows.add_row([
+        name.to_owned(),
+        format!("{:.0}", series.median_per_s),
+        each.join(" "),
+        processor.collect::<Vec<_>>().join(", "),
+    ]);
+}
+
+fn latency_table() -> Table {
+    table(["Latency, us", "count", "p50", "p90", "p99", "p99.9", "max"])
+}
+
+fn latency_row(rows: &mut Table, name: &str, latency: &Latency) {
+    let Latency { count, p50_us, p90_us, p99_us, p999_us, max_us } = *latency;
+    let numbers = [count, p50_us, p90_us, p99_us, p999_us, max_us].map(|n| n.to_string());
+    rows.add_row(std::iter::once(name.to_owned()).chain(numbers));
 }
 
 fn number(value: Option<f64>, digits: usize) -> String {
