@@ -113,15 +113,12 @@ impl Lanes {
         self.lanes.values().flat_map(|lane| lane.out.iter().copied())
     }
 
-    /// The one lane that is wanted, where only one is; none within if nothing of it is ready.
-    fn only(&self, wanted: &Wanted) -> Option<Option<(i64, u64, LaneKey)>> {
-        let Wanted::AnswersTo(request) = wanted else { return None };
-        let key = LaneKey::Request(request.clone());
-        let place = self.lanes.get(&key).and_then(|lane| lane.place.as_ref());
-        Some(match place {
-            Some(Place::Ready(urgency, seq)) => Some((*urgency, *seq, key)),
+    /// A lane, with what it hands out first, if it is ready.
+    fn ready_of(&self, key: LaneKey) -> Option<(i64, u64, LaneKey)> {
+        match self.lanes.get(&key)?.place {
+            Some(Place::Ready(urgency, seq)) => Some((urgency, seq, key)),
             Some(Place::Waiting(_)) | None => None,
-        })
+        }
     }
 
     /// Gives `take` one place after the other, in the order of handing out, until it wants no more.
@@ -132,13 +129,14 @@ impl Lanes {
         now: Timestamp,
         mut take: impl FnMut(u64) -> bool,
     ) {
-        let single = self.only(wanted);
-        let all = single.is_none().then_some(&self.ready);
+        let (all, single) = match wanted {
+            Wanted::AnswersTo(request) => (None, self.ready_of(LaneKey::Request(request.clone()))),
+            Wanted::Everything | Wanted::NoAnswers => (Some(&self.ready), None),
+        };
         let answers = !matches!(wanted, Wanted::NoAnswers);
         let fits =
             |(_, _, key): &&(i64, u64, LaneKey)| answers || !matches!(key, LaneKey::Request(_));
-        let one = single.iter().flatten();
-        let mut fresh = all.into_iter().flatten().filter(fits).chain(one).peekable();
+        let mut fresh = all.into_iter().flatten().filter(fits).chain(&single).peekable();
         let mut going: BinaryHeap<Reverse<(i64, u64, &LaneKey)>> = BinaryHeap::new();
         loop {
             let next = match (fresh.peek(), going.peek()) {
