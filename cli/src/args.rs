@@ -106,8 +106,19 @@ pub(crate) enum Command {
     /// Submit, look at, and decide about tasks.
     #[command(subcommand)]
     Task(commands::task::TaskCommand),
+    /// Send messages, ask for a response, read the mailbox.
+    #[command(subcommand)]
+    Message(Box<commands::message::MessageCommand>),
+    /// Declare who does what, and ask who can act on a text and why.
+    #[command(subcommand)]
+    Route(Box<commands::route::RouteCommand>),
+    /// Talk in a session: several agents, in turns, in causal order.
+    #[command(subcommand)]
+    Session(commands::session::SessionCommand),
     /// Call any operation by its name, with a JSON body.
     Call(commands::call::CallArgs),
+    /// Fetch what Troupe needs and does not contain, for a machine or an image without a network.
+    Parts(commands::parts::PartsArgs),
     /// Show events as they happen.
     Events(commands::events::EventsArgs),
     /// Print a completion script for a shell.

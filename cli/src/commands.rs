@@ -10,6 +10,16 @@ pub(crate) mod demo_work;
 pub(crate) mod dev;
 pub(crate) mod doctor;
 pub(crate) mod events;
+pub(crate) mod message;
+mod message_address;
+mod message_inbox;
+mod message_send;
+pub(crate) mod parts;
+pub(crate) mod route;
+mod route_learn;
+mod route_put;
+mod route_resolve;
+pub(crate) mod session;
 pub(crate) mod submit;
 pub(crate) mod task;
 mod task_read;
@@ -41,9 +51,10 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Demo(args) => return Box::pin(demo::run(global, args)).await,
         Command::Dev(args) => return Box::pin(dev::run(global, args)).await,
         Command::Bench(command) => return Box::pin(bench::run(global, command)).await,
-        // These two need none.
+        // These need none.
         Command::Completions(args) => return completions::run(args),
         Command::DemoWork => return demo_work::run(),
+        Command::Parts(args) => return parts::run(global, args).await,
         _ => {}
     }
     let telemetry = telemetry::start(service, &common)?;
@@ -59,12 +70,16 @@ async fn on_the_bus(global: &Global, command: Command) -> Result<ExitCode> {
         Command::Doctor(args) => doctor::run(global, args).await,
         Command::Agent(command) => agent::run(global, command).await,
         Command::Task(command) => task::run(global, command).await,
+        Command::Message(command) => message::run(global, *command).await,
+        Command::Route(command) => route::run(global, *command).await,
+        Command::Session(command) => session::run(global, command).await,
         Command::Call(args) => call::run(global, args).await,
         Command::Events(args) => events::run(global, args).await,
         Command::Demo(_)
         | Command::Dev(_)
         | Command::Bench(_)
         | Command::Completions(_)
+        | Command::Parts(_)
         | Command::DemoWork => Ok(ExitCode::SUCCESS),
     }
 }

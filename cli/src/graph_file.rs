@@ -3,14 +3,13 @@
 //! A file is `{defaults?, tasks, idempotency_key?}`, or only the list of tasks. What a task does not
 //! say is taken from `defaults`; nothing is merged deeper than that.
 
-use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 use troupe_contract::work::GraphSpec;
-use troupe_domain::limits::MAX_MESSAGE_BYTES;
 
+use crate::document;
 use crate::exit::Usage;
 
 /// Names that mean the same field.
@@ -24,30 +23,12 @@ const NEVER_A_DEFAULT: [&str; 4] = ["key", "id", "depends_on", "idempotency_key"
 
 /// Reads a graph from a file, or from standard input for `-`.
 pub(crate) fn read(path: &Path) -> Result<GraphSpec> {
-    let place = path.display().to_string();
-    let text = if place == "-" {
-        let mut text = String::new();
-        let most = MAX_MESSAGE_BYTES as u64 + 1;
-        std::io::stdin().take(most).read_to_string(&mut text).context("standard input")?;
-        text
-    } else {
-        std::fs::read_to_string(path).map_err(|why| Usage(format!("{place}: {why}")))?
-    };
-    parse(&text).context(place)
+    parse(&document::text(path)?).with_context(|| path.display().to_string())
 }
 
 /// Parses a graph. A fault names the field.
 pub(crate) fn parse(text: &str) -> Result<GraphSpec> {
-    if text.len() > MAX_MESSAGE_BYTES {
-        return Err(Usage::error(format!("is larger than {MAX_MESSAGE_BYTES} bytes")));
-    }
-    // JSON is YAML too, but its own parser gives the better message.
-    let value: Value = if text.trim_start().starts_with(['{', '[']) {
-        serde_json::from_str(text).map_err(|why| Usage(format!("is not JSON: {why}")))?
-    } else {
-        serde_norway::from_str(text).map_err(|why| Usage(format!("is not YAML: {why}")))?
-    };
-    let mut graph = match value {
+    let mut graph = match document::parse(text)? {
         Value::Object(graph) => graph,
         tasks @ Value::Array(_) => Map::from_iter([("tasks".to_owned(), tasks)]),
         _ => return Err(Usage::error("must be {defaults, tasks} or a list of tasks")),

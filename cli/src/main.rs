@@ -5,6 +5,7 @@ mod args;
 mod commands;
 mod connection;
 mod demo;
+mod document;
 mod exit;
 mod follow;
 mod graph_file;

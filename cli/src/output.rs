@@ -44,6 +44,20 @@ pub(crate) fn or_dash<T: std::fmt::Display>(value: Option<&T>) -> String {
     value.map_or_else(|| "-".to_owned(), ToString::to_string)
 }
 
+/// The name on the wire of a value that is one word.
+pub(crate) fn word(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        Ok(other) => other.to_string(),
+        Err(_) => "?".to_owned(),
+    }
+}
+
+/// Reads a word as the wire knows it; the error lists the words that there are.
+pub(crate) fn from_word<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_value(text.into()).map_err(|why| why.to_string())
+}
+
 /// The first line of a text, cut to `max` characters.
 pub(crate) fn short(text: &str, max: usize) -> String {
     let first = text.lines().next().unwrap_or_default();
@@ -63,6 +77,15 @@ mod tests {
     fn texts_are_cut_by_characters_and_lines() {
         assert_eq!(short("über alles\nnext", 5), "über…");
         assert_eq!(short("", 5), "");
+    }
+
+    #[test]
+    fn words_are_those_of_the_wire() {
+        use troupe_domain::MessagePriority;
+        assert_eq!(word(&MessagePriority::High), "high");
+        assert_eq!(from_word::<MessagePriority>("low"), Ok(MessagePriority::Low));
+        let why = from_word::<MessagePriority>("soon").unwrap_err();
+        assert!(why.contains("critical"), "{why}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod document;
 mod pods;
 mod references;
 mod schema;
+mod services;
 mod settings;
 
 use std::path::Path;
@@ -29,6 +30,7 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     wrong.extend(compose::violations(&compose));
     wrong.extend(settings::in_compose(&compose));
     wrong.extend(settings::servers(root)?);
+    wrong.extend(services::violations(root, &documents, &compose)?);
     if !wrong.is_empty() {
         bail!("{}", wrong.join("\n  "));
     }

@@ -1,4 +1,4 @@
-//! The loop of an agent: poll, do, report; several tasks at once if asked.
+//! The loop of an agent: poll, do, report; several tasks at once if asked, and messages beside them.
 //!
 //! Invariant: at most `concurrency` tasks are held; one poll is under way at a time; whatever ends
 //! the loop, every program is gone and what was held is reported or given back, within bounds.
@@ -15,6 +15,8 @@ use troupe_client::{AgentSession, HeldTask};
 use troupe_domain::{Code, Fault};
 use troupe_runtime::Signals;
 
+use super::listener::Listener;
+use super::messages::Hearing;
 use super::work::{Done, Phase, Report, Way, carry_out, give_back};
 
 /// The wait after a poll that was refused.
@@ -27,22 +29,34 @@ const GIVING_BACK_MS: u64 = 5_000;
 pub(crate) struct Limits {
     pub(crate) concurrency: usize,
     pub(crate) max_tasks: Option<u64>,
+    pub(crate) max_messages: Option<u64>,
     pub(crate) idle_exit: Option<Duration>,
     pub(crate) poll: Duration,
     pub(crate) grace: Duration,
+    /// How long a program that must stop gets.
+    pub(crate) kill_grace: Duration,
 }
 
-/// What the agent did.
+/// What the agent did: its tasks, and its messages if it heard any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub(crate) struct Summary {
+    #[serde(flatten)]
+    pub(crate) tasks: Counts,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) messages: Option<Counts>,
+}
+
+/// How often each way to end was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub(crate) struct Counts {
     pub(crate) completed: u64,
     pub(crate) failed: u64,
     pub(crate) released: u64,
     pub(crate) lost: u64,
 }
 
-impl Summary {
-    fn add(&mut self, report: Report) {
+impl Counts {
+    pub(super) fn add(&mut self, report: Report) {
         match report {
             Report::Completed => self.completed += 1,
             Report::Failed => self.failed += 1,
@@ -55,7 +69,9 @@ impl Summary {
 /// An agent at work.
 pub(crate) struct Runner {
     session: Arc<AgentSession>,
-    way: Arc<Way>,
+    /// How tasks are done; without one there are none.
+    way: Option<Arc<Way>>,
+    listener: Option<Listener>,
     limits: Limits,
     phase: watch::Sender<Phase>,
     at_work: JoinSet<Done>,
@@ -71,12 +87,22 @@ struct Poll {
 }
 
 impl Runner {
-    pub(crate) fn new(session: AgentSession, way: Way, limits: Limits) -> Self {
+    pub(crate) fn new(
+        session: AgentSession,
+        way: Option<Way>,
+        hearing: Option<Hearing>,
+        limits: Limits,
+    ) -> Self {
+        let phase = watch::channel(Phase::Working).0;
+        let listener = hearing.map(|hearing| {
+            Listener::start(session.troupe().clone(), hearing, limits, phase.subscribe())
+        });
         Self {
             session: Arc::new(session),
-            way: Arc::new(way),
+            way: way.map(Arc::new),
+            listener,
             limits,
-            phase: watch::channel(Phase::Working).0,
+            phase,
             at_work: JoinSet::new(),
             poll: None,
             taken: 0,
@@ -116,11 +142,10 @@ impl Runner {
                 return Ok("a limit");
             }
             let room = self.at_work.len() < self.limits.concurrency;
-            if room && !full && self.poll.is_none() {
+            if room && !full && self.poll.is_none() && self.way.is_some() {
                 self.poll = Some(self.start_poll());
             }
-            let idle = self.limits.idle_exit.filter(|_| self.at_work.is_empty() && !full);
-            let idle_until = idle.map(|idle| self.idle_since + idle);
+            let idle_until = self.idle_until().filter(|_| !full);
             tokio::select! {
                 signal = signals.next() => return Ok(signal),
                 end = self.session.ended() => bail!(end),
@@ -129,9 +154,23 @@ impl Runner {
                     self.poll = None;
                     self.take(answer).await?;
                 }
+                // The listener ends by itself at its limit.
+                end = heard(&mut self.listener) => if let Some(end) = end {
+                    return end.map(|()| "a limit").map_err(Into::into);
+                },
                 () = at(idle_until) => return Ok("idle for long enough"),
             }
         }
+    }
+
+    /// When the agent has been idle for long enough; never while it does something.
+    fn idle_until(&self) -> Option<Instant> {
+        let idle = self.limits.idle_exit.filter(|_| self.at_work.is_empty())?;
+        let heard = match &self.listener {
+            Some(listener) => listener.idle_since()?,
+            None => self.idle_since,
+        };
+        Some(self.idle_since.max(heard) + idle)
     }
 
     fn start_poll(&self) -> Poll {
@@ -165,7 +204,9 @@ impl Runner {
             self.at_work.spawn(async move { give_back(&held).await.into() });
             return;
         }
-        let (way, phase) = (self.way.clone(), self.phase.subscribe());
+        // Without a way nothing is polled for.
+        let Some(way) = self.way.clone() else { return };
+        let phase = self.phase.subscribe();
         // A task's slot passes to the one that its report brings; a limit is counted here.
         let more = self.limits.max_tasks.is_none();
         self.at_work.spawn(async move { carry_out(&way, held, phase, more, System.now()).await });
@@ -177,12 +218,12 @@ impl Runner {
         }
         match done {
             Ok(Done { report, next }) => {
-                self.summary.add(report);
+                self.summary.tasks.add(report);
                 next.into_iter().for_each(|held| self.begin(held));
             }
             Err(why) => {
                 tracing::error!(%why, "a task's run broke");
-                self.summary.add(Report::Lost);
+                self.summary.tasks.add(Report::Lost);
             }
         }
     }
@@ -210,27 +251,35 @@ impl Runner {
     async fn drain(&mut self, signals: &mut Signals, bound: Option<Duration>) {
         self.phase.send_replace(Phase::Draining);
         let until = bound.map(|bound| Instant::now() + bound);
-        loop {
-            tokio::select! {
-                done = self.at_work.join_next() => match done {
-                    Some(done) => self.finished(done),
-                    None => return,
-                },
-                _ = signals.next() => break,
-                () = at(until) => break,
-            }
+        tokio::select! {
+            () = self.rest() => return,
+            _ = signals.next() => {}
+            () = at(until) => {}
         }
         self.phase.send_replace(Phase::Abandoning);
-        let most = self.way.kill_grace + Duration::from_millis(GIVING_BACK_MS);
-        let rest = async {
-            while let Some(done) = self.at_work.join_next().await {
-                self.finished(done);
-            }
-        };
-        if timeout(most, rest).await.is_err() {
-            tracing::error!("some tasks could not be given back; their leases will run out");
+        let most = self.limits.kill_grace + Duration::from_millis(GIVING_BACK_MS);
+        if timeout(most, self.rest()).await.is_err() {
+            tracing::error!("some work could not be given back; it comes back by itself");
         }
         self.at_work.shutdown().await;
+    }
+
+    /// Waits for everything that is at work. Can be dropped and called again.
+    async fn rest(&mut self) {
+        while let Some(done) = self.at_work.join_next().await {
+            self.finished(done);
+        }
+        if let Some(listener) = &mut self.listener {
+            self.summary.messages = Some(listener.finish().await);
+        }
+    }
+}
+
+/// Something changed for the listener; its end, if that is it.
+async fn heard(listener: &mut Option<Listener>) -> Option<Result<(), Fault>> {
+    match listener {
+        Some(listener) => listener.changed().await,
+        None => std::future::pending().await,
     }
 }
 

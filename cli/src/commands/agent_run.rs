@@ -12,6 +12,7 @@ use troupe_domain::limits::{MAX_CONCURRENT_TASKS, MAX_NAME_CHARS, MAX_WAIT_MS};
 use troupe_domain::{AgentId, Capability, Name, Role};
 use troupe_runtime::Signals;
 
+use crate::agent::messages::Hearing;
 use crate::agent::outcome::Reading;
 use crate::agent::program::Program;
 use crate::agent::runner::{Limits, Runner};
@@ -20,11 +21,15 @@ use crate::args::Global;
 use crate::exit::Usage;
 use crate::output;
 
-/// Run a program once per task, for every task that this agent is fit for.
+/// Run a program once per task that this agent is fit for, or once per message, or both.
 ///
-/// The program reads the task as JSON on its standard input and writes its result (JSON or text) to
-/// its standard output. Exit code 0 completes the task, any other fails it. What it writes to standard
-/// error goes to the log. TROUPE_TASK_ID, TROUPE_EPOCH and TRACEPARENT are in its environment.
+/// The program reads the task (or the message) as JSON on its standard input and writes its result
+/// (JSON or text) to its standard output. Exit code 0 completes the task, any other fails it. What it
+/// writes to standard error goes to the log. TROUPE_TASK_ID, TROUPE_EPOCH and TRACEPARENT are in its
+/// environment; of a message TROUPE_MESSAGE_ID and TROUPE_ATTEMPT.
+///
+/// Of a message, standard output is the response if it is a request; exit code 0 acknowledges it, 65
+/// refuses it, and any other lets it be delivered again.
 #[derive(Debug, Args)]
 pub(crate) struct AgentRunArgs {
     /// What the agent is for, such as implementer.
@@ -35,12 +40,19 @@ pub(crate) struct AgentRunArgs {
     capabilities: Vec<Capability>,
     /// The program, with its arguments (those that begin with a hyphen after `--`). A single text
     /// with spaces is a shell command line.
-    #[arg(long, required = true, num_args = 1.., value_name = "CMD")]
+    #[arg(long, required_unless_present = "on_message", num_args = 1.., value_name = "CMD")]
     exec: Vec<OsString>,
-    /// More arguments for the program.
-    #[arg(last = true, value_name = "ARGS")]
+    /// More arguments for the program of --exec.
+    #[arg(last = true, requires = "exec", value_name = "ARGS")]
     arguments: Vec<OsString>,
-    /// How many tasks at once.
+    /// The program that handles messages. A text with spaces is a shell command line.
+    #[arg(long, value_name = "CMD")]
+    on_message: Option<OsString>,
+    /// Run --on-message for responses too. Without it they wait for a `troupe message request` of the
+    /// program itself.
+    #[arg(long, requires = "on_message")]
+    responses: bool,
+    /// How many tasks at once, and how many messages.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_CONCURRENT_TASKS)))]
     concurrency: u32,
     /// The domain that the agent stays inside, in words.
@@ -58,6 +70,9 @@ pub(crate) struct AgentRunArgs {
     /// Leave after so many tasks.
     #[arg(long, value_name = "N")]
     max_tasks: Option<u64>,
+    /// Leave after so many messages.
+    #[arg(long, value_name = "N", requires = "on_message")]
+    max_messages: Option<u64>,
     /// Leave after so long without work.
     #[arg(long, value_name = "MS")]
     idle_exit_ms: Option<u64>,
@@ -78,36 +93,70 @@ pub(crate) async fn run(global: &Global, args: AgentRunArgs) -> Result<ExitCode>
         Some(name) => name.clone(),
         None => generated_name(&args.role)?,
     };
-    let program = Program::new(args.exec.iter().chain(&args.arguments).cloned().collect());
-    program.check().map_err(|why| Usage::error(format!("--exec: {why}")))?;
-    let way = Way {
-        reading: Reading {
-            command: program.line(),
-            no_retry_exit_codes: args.no_retry_exit_code.clone(),
-            with_evidence: args.evidence,
-        },
-        program,
-        role: args.role.clone(),
-        agent: name.to_string(),
-        nats_url: global.nats_url.clone(),
-        kill_grace: Duration::from_millis(args.kill_grace_ms),
-    };
+    let way = way(global, &args, &name)?;
+    let hearing = hearing(global, &args, &name)?;
     let limits = Limits {
         concurrency: args.concurrency as usize,
         max_tasks: args.max_tasks,
+        max_messages: args.max_messages,
         idle_exit: args.idle_exit_ms.map(Duration::from_millis),
         poll: Duration::from_millis(args.poll_ms),
         grace: Duration::from_millis(args.grace_ms),
+        kill_grace: Duration::from_millis(args.kill_grace_ms),
     };
     let troupe = global.connect_as(name).await?;
     let session = troupe.join(declaration(args)).await.context("the agent could not register")?;
     tracing::info!(agent = %session.id(), "joined the fleet");
-    let summary = Runner::new(session, way, limits).run(signals).await?;
+    let summary = Runner::new(session, way, hearing, limits).run(signals).await?;
     troupe.bus().close().await;
     if global.json {
         output::json_line(&summary)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn checked(flag: &str, words: Vec<OsString>) -> Result<Program> {
+    let program = Program::new(words);
+    program.check().map_err(|why| Usage::error(format!("{flag}: {why}")))?;
+    Ok(program)
+}
+
+fn reading(args: &AgentRunArgs, program: &Program, with_evidence: bool) -> Reading {
+    Reading {
+        command: program.line(),
+        no_retry_exit_codes: args.no_retry_exit_code.clone(),
+        with_evidence,
+    }
+}
+
+/// How tasks are done; without --exec there are none.
+fn way(global: &Global, args: &AgentRunArgs, name: &Name) -> Result<Option<Way>> {
+    if args.exec.is_empty() {
+        return Ok(None);
+    }
+    let program = checked("--exec", args.exec.iter().chain(&args.arguments).cloned().collect())?;
+    Ok(Some(Way {
+        reading: reading(args, &program, args.evidence),
+        program,
+        role: args.role.clone(),
+        agent: name.to_string(),
+        nats_url: global.nats_url.clone(),
+        kill_grace: Duration::from_millis(args.kill_grace_ms),
+    }))
+}
+
+/// How messages are handled; without --on-message they wait in the mailbox.
+fn hearing(global: &Global, args: &AgentRunArgs, name: &Name) -> Result<Option<Hearing>> {
+    let Some(command) = args.on_message.clone() else { return Ok(None) };
+    let program = checked("--on-message", vec![command])?;
+    Ok(Some(Hearing {
+        reading: reading(args, &program, false),
+        program,
+        agent: name.to_string(),
+        nats_url: global.nats_url.clone(),
+        kill_grace: Duration::from_millis(args.kill_grace_ms),
+        with_answers: args.responses,
+    }))
 }
 
 fn declaration(args: AgentRunArgs) -> Declaration {

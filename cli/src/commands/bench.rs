@@ -1,5 +1,6 @@
 //! `troupe bench`: what Troupe reaches on this machine.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -18,7 +19,9 @@ pub(crate) enum BenchCommand {
 }
 
 pub(crate) async fn run(global: &Global, command: BenchCommand) -> Result<ExitCode> {
-    let json = |output| if global.json { output.or_else(|| Some("-".into())) } else { output };
+    let json = |output: Option<PathBuf>| {
+        if global.json { output.or_else(|| Some("-".into())) } else { output }
+    };
     // They make runtimes of their own, which a thread of this one must not wait for.
     let measure: Box<dyn FnOnce() -> Result<()> + Send> = match command {
         BenchCommand::Work(mut args) => {

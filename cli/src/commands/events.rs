@@ -30,40 +30,44 @@ pub(crate) struct EventsArgs {
 enum Entity {
     Task,
     Agent,
+    Mailbox,
+    Session,
+    Breaker,
+    Route,
+}
+
+impl Entity {
+    /// As subjects name it.
+    const fn token(self) -> &'static str {
+        match self {
+            Self::Task => event::TASK,
+            Self::Agent => event::AGENT,
+            Self::Mailbox => event::MAILBOX,
+            Self::Session => event::SESSION,
+            Self::Breaker => event::BREAKER,
+            Self::Route => event::ROUTE,
+        }
+    }
 }
 
 pub(crate) async fn run(global: &Global, args: EventsArgs) -> Result<ExitCode> {
     let mut signals = Signals::listen()?;
     let troupe = global.connect().await?;
-    let listen = |entity| {
-        let troupe = troupe.clone();
-        let id = args.id.clone();
-        async move { troupe.bus().listen(&subject::events_of(entity, id.as_ref())).await }
-    };
-    let mut tasks = match args.entity {
-        Some(Entity::Agent) => None,
-        _ => Some(listen(event::TASK).await?),
-    };
-    let mut agents = match args.entity {
-        Some(Entity::Task) => None,
-        _ => Some(listen(event::AGENT).await?),
-    };
+    let subject = subject::events_of(args.entity.map_or("*", Entity::token), args.id.as_ref());
+    let mut events = troupe.bus().listen(&subject).await?;
     let mut shown = 0;
     while args.count.is_none_or(|count| shown < count) {
         let heard = tokio::select! {
-            Some(heard) = next(&mut tasks) => heard,
-            Some(heard) = next(&mut agents) => heard,
+            heard = events.next() => match heard {
+                Some(heard) => heard,
+                None => bail!("the connection to NATS was closed"),
+            },
             _ = signals.next() => break,
-            else => bail!("the connection to NATS was closed"),
         };
         shown += 1;
         show(global.json, &heard)?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-async fn next(listener: &mut Option<troupe_bus::events::Listener>) -> Option<Heard> {
-    listener.as_mut()?.next().await
 }
 
 fn show(json: bool, heard: &Heard) -> Result<()> {
@@ -76,7 +80,7 @@ fn show(json: bool, heard: &Heard) -> Result<()> {
         return output::json_line(&line);
     }
     let text = |field: &str| data[field].as_str().unwrap_or_default().to_owned();
-    let id = ["task_id", "agent_id"].map(text).concat();
+    let id = ["task_id", "agent_id", "session_id", "route_id"].map(text).concat();
     let line = [text("at"), text("event"), id, text("status"), text("by"), text("reason")];
     Ok(output::line(line.join("  ").trim_end())?)
 }
