@@ -9,6 +9,8 @@ pub mod entering;
 pub mod filter;
 pub mod firing;
 pub mod following;
+pub mod handing_on;
+pub mod hint;
 pub mod ingress;
 pub mod machine;
 pub mod mailbox;

@@ -15,8 +15,10 @@ use crate::VERSION;
 use crate::config::Config;
 use crate::handlers::{self, Router, Routing};
 use crate::intents::{self, Intents};
-use crate::replica::hints;
+use crate::replica::admission::Admission;
+use crate::replica::ingress::Ingress;
 use crate::replica::waiters::Waiters;
+use crate::replica::{hints, unfit};
 use crate::rules::state::RoutingState;
 
 /// A replica of the service that answers.
@@ -52,18 +54,22 @@ impl Replica {
             settings: Box::new(move |shard| layout.settings(shard)),
             events: Arc::new(events),
             world: world.clone(),
-            on_ready: hints::on_ready(bus, &waiters, &presence),
+            on_ready: hints::on_ready(bus, &waiters, &intents, &presence),
             ask: Arc::new(|_, _| ()),
         };
         let shards = Shards::start(bus, &presence, setup).await?;
-        let routing = Arc::new(Routing {
-            router: shards.router().clone(),
-            waiters: waiters.clone(),
-            intents,
-            world,
-            draining: stop_polls.subscribe(),
-        });
-        let background = vec![tokio::spawn(hints::hear(bus.clone(), waiters))];
+        let router = shards.router().clone();
+        let admission = Admission { intents: intents.clone() };
+        let ingress = Ingress::open(bus, &router, admission, config.stream_replicas).await?;
+        let mut background = vec![
+            tokio::spawn(hints::hear(bus.clone(), waiters.clone())),
+            tokio::spawn(ingress.run()),
+        ];
+        if let Some(told) = intents.unfit() {
+            background.push(tokio::spawn(unfit::hand_on(router.clone(), told)));
+        }
+        let routing =
+            Arc::new(Routing { router, waiters, intents, world, draining: stop_polls.subscribe() });
         let mut server = Server::new(bus, Service::Routing, VERSION);
         if let Some(observer) = observer {
             server = server.observed_by(observer);

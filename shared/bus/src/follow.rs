@@ -6,10 +6,13 @@
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
+use troupe_contract::headers;
+use troupe_domain::{Timestamp, TraceContext};
 
 use crate::log::StreamLog;
 use crate::port::{Entry, ReadError};
+use crate::trace;
 
 /// First wait before a consumer that failed is made again.
 const FIRST_RETRY: Duration = Duration::from_millis(50);
@@ -23,6 +26,20 @@ pub struct Follower {
     next: u64,
     messages: Option<pull::Ordered>,
     wait: Duration,
+    max_ahead: i64,
+}
+
+/// One stored message, with what its publisher said beside the body.
+#[derive(Debug, Clone)]
+pub struct Published {
+    /// The message.
+    pub entry: Entry,
+    /// Its de-duplication id, if it has one.
+    pub message_id: Option<String>,
+    /// The trace that it belongs to.
+    pub trace: Option<TraceContext>,
+    /// When the server stored it.
+    pub at: Timestamp,
 }
 
 impl std::fmt::Debug for Follower {
@@ -40,16 +57,41 @@ impl StreamLog {
             next: from.max(1),
             messages: None,
             wait: FIRST_RETRY,
+            max_ahead: 0,
         }
     }
 }
 
 impl Follower {
+    /// Has at most so many messages on their way.
+    #[must_use]
+    pub fn ahead(mut self, max_messages: u16) -> Self {
+        self.max_ahead = i64::from(max_messages);
+        self
+    }
+
+    /// The next message with what its publisher said. Safe to cancel; after an error it goes on from
+    /// the same place.
+    pub async fn published(&mut self) -> Result<Published, ReadError> {
+        let read = self.attempt().await;
+        match &read {
+            Ok(published) => self.next = published.entry.sequence + 1,
+            Err(_) => self.messages = None,
+        }
+        read
+    }
+
+    /// The next message, if it is here already.
+    pub fn published_now(&mut self) -> Option<Result<Published, ReadError>> {
+        self.messages.as_ref()?;
+        self.published().now_or_never()
+    }
+
     /// The next entry, whenever it comes. Safe to cancel.
     pub async fn next(&mut self) -> Entry {
         loop {
             match self.attempt().await {
-                Ok(entry) => {
+                Ok(Published { entry, .. }) => {
                     self.wait = FIRST_RETRY;
                     self.next = entry.sequence + 1;
                     return entry;
@@ -64,12 +106,13 @@ impl Follower {
         }
     }
 
-    async fn attempt(&mut self) -> Result<Entry, ReadError> {
+    async fn attempt(&mut self) -> Result<Published, ReadError> {
         let read = |why: &dyn std::fmt::Display| ReadError(why.to_string());
         if self.messages.is_none() {
             let config = pull::OrderedConfig {
                 filter_subject: self.filter.clone(),
                 deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: self.next },
+                max_batch: self.max_ahead,
                 ..pull::OrderedConfig::default()
             };
             let made = self.log.stream.create_consumer(config).await;
@@ -80,12 +123,23 @@ impl Follower {
         loop {
             let message = messages.next().await.ok_or_else(|| read(&"the consumer ended"))?;
             let message = message.map_err(|why| read(&why))?;
-            let sequence = message.info().map_err(|why| read(&why))?.stream_sequence;
+            let info = message.info().map_err(|why| read(&why))?;
+            let (sequence, stored) = (info.stream_sequence, info.published);
             // A consumer that was made anew on the way may start a little early.
             if sequence >= self.next {
                 let (message, _) = message.split();
-                let subject = message.subject.to_string();
-                return Ok(Entry { sequence, subject, body: message.payload });
+                let map = message.headers.as_ref();
+                let id = map.and_then(|map| map.get(headers::MSG_ID));
+                return Ok(Published {
+                    message_id: id.map(|id| id.as_str().to_owned()),
+                    trace: trace::extract(map),
+                    at: crate::log::timestamp(stored.unix_timestamp_nanos()),
+                    entry: Entry {
+                        sequence,
+                        subject: message.subject.to_string(),
+                        body: message.payload,
+                    },
+                });
             }
         }
     }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use serde::Deserialize;
 use troupe_contract::headers;
+use troupe_domain::Timestamp;
 
 use crate::connect::Bus;
 use crate::port::{AppendError, EVERYTHING, Entry, Log, ReadError};
@@ -59,6 +60,18 @@ impl StreamLog {
         &self.stream.cached_info().config.name
     }
 
+    /// When the stream was made, as it was when it was opened: one that was deleted and made anew is
+    /// another.
+    pub fn made_at(&self) -> Timestamp {
+        timestamp(self.stream.cached_info().created.unix_timestamp_nanos())
+    }
+
+    /// When the stream that has this name now was made.
+    pub async fn made_at_now(&self) -> Result<Timestamp, ReadError> {
+        let info = self.stream.get_info().await.map_err(|why| ReadError(why.to_string()))?;
+        Ok(timestamp(info.created.unix_timestamp_nanos()))
+    }
+
     /// How many messages are stored on each subject that matches `filter`.
     pub async fn count(&self, filter: &str) -> Result<Vec<(String, usize)>, ReadError> {
         let read = |why: &dyn std::fmt::Display| ReadError(why.to_string());
@@ -79,6 +92,11 @@ impl StreamLog {
     ) -> Result<u64, AppendError> {
         publish(&self.bus, subject, body, map).await
     }
+}
+
+pub(crate) fn timestamp(unix_nanos: i128) -> Timestamp {
+    let millis = i64::try_from(unix_nanos.div_euclid(1_000_000));
+    Timestamp::from_millis(millis.unwrap_or(i64::MAX))
 }
 
 /// Publishes and waits for the acknowledgement.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::context::{GetStreamError, GetStreamErrorKind};
 use async_nats::jetstream::stream::{
     Config, DiscardPolicy, RetentionPolicy, StorageType, SubjectTransform,
 };
@@ -44,6 +46,33 @@ impl Bus {
         }
         Ok(StreamLog::new(self.clone(), stream))
     }
+
+    /// Removes a stream that an earlier version made, if nothing is in it. One that holds messages is
+    /// refused: whoever runs the fleet decides what becomes of them.
+    pub async fn retire_stream(&self, name: &str) -> Result<(), ConnectError> {
+        let wrong = |why: String| ConnectError::Unsuitable { url: name.to_owned(), why };
+        let stream = match self.jetstream.get_stream(name).await {
+            Ok(stream) => stream,
+            Err(why) if is_missing(&why) => return Ok(()),
+            Err(why) => return Err(wrong(format!("cannot look at the stream: {why}"))),
+        };
+        let messages = stream.cached_info().state.messages;
+        if messages > 0 {
+            return Err(wrong(format!(
+                "the stream is of an earlier version and holds {messages} messages; read what is \
+                 needed of it, remove it with `nats stream rm {name}`, and start again"
+            )));
+        }
+        let removed = self.jetstream.delete_stream(name).await;
+        removed.map_err(|why| wrong(format!("cannot remove the stream: {why}")))?;
+        tracing::info!(stream = name, "a stream of an earlier version was empty and is removed");
+        Ok(())
+    }
+}
+
+fn is_missing(why: &GetStreamError) -> bool {
+    matches!(why.kind(), GetStreamErrorKind::JetStream(error)
+        if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
 fn config(spec: &StreamSpec, replicas: usize) -> Config {

@@ -160,6 +160,13 @@ pub struct Routing {
     pub hops: u32,
     /// How often it may be.
     pub max_hops: u32,
+    /// What an intent was understood as: under this it is counted how well agents do it. Absent
+    /// where the recipient was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route_key: Option<Name>,
+    /// Who gets it next, in this order, where the recipient that was chosen fails.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alternatives: Vec<AgentId>,
 }
 
 /// Which turn of a session a message carries.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::RwLock;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use troupe_bus::Bus;
 use troupe_contract::subject;
@@ -22,6 +23,8 @@ pub struct Router<M: Machine> {
     bus: Bus,
     shards: u16,
     local: RwLock<BTreeMap<u16, Arc<Shard<M>>>>,
+    /// Counts the changes of `local`.
+    changes: watch::Sender<u64>,
 }
 
 impl<M: Machine> std::fmt::Debug for Router<M> {
@@ -33,7 +36,7 @@ impl<M: Machine> std::fmt::Debug for Router<M> {
 impl<M: Machine> Router<M> {
     /// A router over `shards` shards, none of them here yet.
     pub fn new(bus: Bus, shards: u16) -> Self {
-        Self { bus, shards, local: RwLock::default() }
+        Self { bus, shards, local: RwLock::default(), changes: watch::channel(0).0 }
     }
 
     /// How many shards there are.
@@ -54,11 +57,18 @@ impl<M: Machine> Router<M> {
     /// This process owns the shard from now on.
     pub fn add(&self, shard: Arc<Shard<M>>) {
         self.local.write().insert(shard.number(), shard);
+        self.changes.send_modify(|count| *count += 1);
     }
 
     /// It no longer does.
     pub fn remove(&self, shard: u16) {
         self.local.write().remove(&shard);
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Changes whenever this process owns other shards than before.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     /// Asks the owner of `shard`, wherever it is, until `deadline`. While the shard changes hands

@@ -12,6 +12,8 @@ use troupe_domain::message::{Address, Birth, Intent, MessageSpec};
 use troupe_domain::{AgentMessage, Fault};
 
 use super::{Routing, answer_of, deadline};
+use crate::intents::{Choice, End, Outcome};
+use crate::rules::handing_on::chosen;
 use crate::rules::request::RoutingRequest;
 
 /// `routing.send`
@@ -92,25 +94,32 @@ impl Routing {
         may_be_known: bool,
         until: Instant,
     ) -> Result<Sent, Fault> {
-        let sender = message.sender_id.clone();
-        let mut resolution = None;
-        let mut recipient = None;
+        let (sender, id) = (message.sender_id.clone(), message.id.clone());
         if may_be_known {
-            let asked =
-                RoutingRequest::ChosenBefore { sender: sender.clone(), id: message.id.clone() };
-            recipient = answer_of!(self.ask(&sender, asked, until).await?, Chosen)?;
+            let asked = RoutingRequest::ChosenBefore { sender: sender.clone(), id };
+            let before = answer_of!(self.ask(&sender, asked, until).await?, Chosen)?;
+            if let Some(recipient) = before {
+                message.recipient_id = Some(recipient);
+                let request = RoutingRequest::Route { message: Arc::new(message) };
+                return answer_of!(self.ask(&sender, request, until).await?, Sent);
+            }
         }
-        if recipient.is_none() {
-            let choice = self.intents.choose(&sender, intent, until).await?;
-            let Some(agent) = choice.agent else { return Err(nobody(&choice.resolution)) };
-            recipient = Some(agent);
-            resolution = Some(Box::new(choice.resolution));
-        }
-        message.routing.destination.clone_from(&recipient);
-        message.recipient_id = recipient;
+        let Choice { resolution, agent, alternatives, key } =
+            self.intents.choose(&sender, intent, until).await?;
+        let Some(agent) = agent else { return Err(nobody(&resolution)) };
+        let message = chosen(message, agent.clone(), alternatives, key.clone());
         let request = RoutingRequest::Route { message: Arc::new(message) };
-        let sent = answer_of!(self.ask(&sender, request, until).await?, Sent)?;
-        Ok(Sent { resolution: resolution.filter(|_| !sent.duplicate), ..sent })
+        let sent = self.ask(&sender, request, until).await;
+        let sent = sent.and_then(|reply| answer_of!(reply, Sent));
+        if !sent.as_ref().is_ok_and(|sent| !sent.duplicate) {
+            // It did not go to whom it was chosen for. Where the outcome is unknown this may be one too
+            // many, which costs a little balance.
+            let (end, latency_ms, handed_to) = (End::Dropped, None, None);
+            self.intents.heard(Outcome { agent, key, end, latency_ms, handed_to });
+        }
+        let sent = sent?;
+        let resolution = Some(Box::new(resolution)).filter(|_| !sent.duplicate);
+        Ok(Sent { resolution, ..sent })
     }
 }
 

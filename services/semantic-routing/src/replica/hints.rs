@@ -1,4 +1,5 @@
-//! Hints: a mailbox has something, and polls of its owner may wait at another replica.
+//! Hints of the shards that are here: a mailbox has something, and polls of its owner may wait at
+//! another replica; a message that came by intent ended, and routing learns from it.
 //!
 //! A hint that is lost costs time and nothing else: a poll looks again by itself.
 
@@ -10,6 +11,8 @@ use troupe_domain::AgentId;
 use troupe_shard::{OnReady, Presence};
 
 use super::waiters::Waiters;
+use crate::intents::{End, Intents, Outcome};
+use crate::rules::hint::{Ended, Ending, Hint};
 use crate::rules::state::RoutingState;
 
 /// Names in one hint; what became ready at once beyond it goes in several.
@@ -20,14 +23,23 @@ const MAX_NAMES_PER_HINT: usize = 1_024;
 pub fn on_ready(
     bus: &Bus,
     waiters: &Arc<Waiters>,
+    intents: &Arc<Intents>,
     presence: &Arc<Presence>,
 ) -> OnReady<RoutingState> {
-    let (bus, waiters, presence) = (bus.clone(), waiters.clone(), presence.clone());
-    Arc::new(move |ready| {
-        for agent in ready {
-            waiters.call(agent);
+    let (bus, waiters) = (bus.clone(), waiters.clone());
+    let (intents, presence) = (intents.clone(), presence.clone());
+    Arc::new(move |hints| {
+        let mut ready: Vec<&AgentId> = Vec::new();
+        for hint in hints {
+            match hint {
+                Hint::Mailbox(agent) => {
+                    waiters.call(agent);
+                    ready.push(agent);
+                }
+                Hint::Ended(ended) => intents.heard(outcome(ended)),
+            }
         }
-        if presence.is_alone() {
+        if ready.is_empty() || presence.is_alone() {
             return;
         }
         let hints = ready.chunks(MAX_NAMES_PER_HINT);
@@ -40,6 +52,16 @@ pub fn on_ready(
             }
         });
     })
+}
+
+fn outcome(ended: &Ended) -> Outcome {
+    let Ended { agent, key, how, latency_ms, handed_to } = ended.clone();
+    let end = match how {
+        Ending::Done => End::Answered,
+        Ending::Failed => End::Failed,
+        Ending::Left => End::Dropped,
+    };
+    Outcome { agent, key, end, latency_ms, handed_to }
 }
 
 /// Hears what became ready elsewhere, until the connection is closed.

@@ -8,11 +8,10 @@ use troupe_contract::routing::{
 use troupe_domain::limits::{MAX_INBOX_MESSAGES, MAX_TEXT_BYTES};
 use troupe_domain::message::DeliveryStatus;
 use troupe_domain::task::spec::check_text;
-use troupe_domain::{AgentId, AgentMessage, Fault, Timestamp};
+use troupe_domain::{AgentId, Fault, Timestamp};
 
-use super::posting::{NotTaken, fault_of};
 use super::pulling::status_of;
-use super::record::{Death, Post, Record};
+use super::record::{Death, Record};
 use super::state::RoutingState;
 
 impl RoutingState {
@@ -72,6 +71,7 @@ impl RoutingState {
         match (seqs.first().and_then(|seq| mailbox.entry(*seq)), effect, outcome) {
             (Some(entry), ..) => Some(status_of(entry)),
             (None, AckEffect::Done, AckOutcome::Rejected | AckOutcome::Retry) => {
+                // Somebody else may have it now: this recipient failed at it all the same.
                 Some(DeliveryStatus::Failed)
             }
             (None, AckEffect::Done, AckOutcome::Forwarded) => Some(DeliveryStatus::Sent),
@@ -125,9 +125,13 @@ impl RoutingState {
             AckOutcome::Read => self.draft(Record::Read { at, agent, seqs: all }),
             AckOutcome::Retry => self.take_back(&agent, seqs, Some(&ack.reason), now, jitter),
             AckOutcome::Rejected => {
-                let (reason, why) = (DeadReason::Rejected, ack.reason.clone());
-                let deaths = seqs.iter().map(|seq| Death { seq: *seq, reason, why: why.clone() });
-                self.bury_all(&agent, deaths.collect(), now);
+                let (reason, why) = (DeadReason::Rejected, &ack.reason);
+                let deaths = seqs
+                    .iter()
+                    .filter(|seq| !self.fail_over(&agent, **seq, now))
+                    .map(|seq| Death { seq: *seq, reason, why: why.clone() })
+                    .collect();
+                self.bury_all(&agent, deaths, now);
             }
             AckOutcome::Forwarded => {
                 let done = results.iter_mut().filter(|result| result.result == AckEffect::Done);
@@ -142,8 +146,9 @@ impl RoutingState {
         }
     }
 
-    /// Messages whose delivery failed: each is delivered again after a while, or never. `asked` is
-    /// what the recipient said about it, if it spoke.
+    /// Messages whose delivery failed: each goes to the next best that was chosen for it, or is
+    /// delivered again after a while, or never. `asked` is what the recipient said about it, if it
+    /// spoke.
     pub(super) fn take_back(
         &mut self,
         agent: &AgentId,
@@ -154,6 +159,9 @@ impl RoutingState {
     ) {
         let (mut waits, mut deaths) = (Vec::new(), Vec::new());
         for seq in seqs {
+            if self.fail_over(agent, *seq, now) {
+                continue;
+            }
             let entry = self.mailboxes.get(agent).and_then(|mailbox| mailbox.entry(*seq));
             let Some(entry) = entry else { continue };
             if entry.message.expires_at <= now {
@@ -190,45 +198,6 @@ impl RoutingState {
         };
         let posts = deaths.iter().filter_map(told).collect();
         self.draft(Record::Died { at: now, agent: agent.clone(), deaths, posts });
-    }
-
-    /// Hands a message on. It goes on under its first sender and its id, so that whoever had it
-    /// before does not get it again.
-    fn forward(
-        &mut self,
-        agent: &AgentId,
-        seq: u64,
-        to: &AgentId,
-        now: Timestamp,
-    ) -> Result<(), Fault> {
-        let entry = self.mailboxes.get(agent).and_then(|mailbox| mailbox.entry(seq));
-        let entry = entry.ok_or_else(|| Fault::not_found("message", seq))?;
-        let mut message = AgentMessage::clone(&entry.message);
-        let routing = &mut message.routing;
-        if to == agent || routing.path.contains(to) {
-            return Err(Fault::precondition(format!("{to} had the message before")));
-        }
-        if routing.hops >= routing.max_hops {
-            let why = format!("the message was handed on {} times", routing.hops);
-            return Err(Fault::precondition(why));
-        }
-        routing.hops += 1;
-        routing.path.push(agent.clone());
-        routing.destination = Some(to.clone());
-        message.recipient_id = Some(to.clone());
-        if self.is_here(to)
-            && let Err(refused) = self.admit(to, &message)
-        {
-            return Err(match refused {
-                NotTaken::Duplicate => Fault::precondition(format!("{to} had the message before")),
-                refused @ NotTaken::Refused(..) => fault_of(refused),
-            });
-        }
-        let expects = self.watches(&message);
-        let post = Post { expects, ..self.post_anywhere(message, to) };
-        let posts = vec![post];
-        self.draft(Record::Forwarded { at: now, agent: agent.clone(), seq, posts });
-        Ok(())
     }
 }
 

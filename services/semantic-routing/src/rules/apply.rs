@@ -8,6 +8,7 @@ use troupe_domain::session::Conversation;
 use troupe_domain::session::change::Change;
 use troupe_domain::{AgentId, Timestamp};
 
+use super::hint::{Ended, Ending, Hint};
 use super::mailbox::{Entry, EntryState, RequestEnd};
 use super::memory::{MAX_ENDED_SESSION_BYTES, MAX_ENDED_SESSIONS};
 use super::notice;
@@ -102,12 +103,17 @@ impl RoutingState {
             }
             Record::Acknowledged { at, agent, seqs } => {
                 for seq in seqs {
-                    let gone = self.remove_entry(agent, *seq, *at);
-                    self.totals.acknowledged += u64::from(gone.is_some());
+                    let Some(gone) = self.remove_entry(agent, *seq, *at) else { continue };
+                    self.totals.acknowledged += 1;
+                    self.ended(&gone, agent, Ending::Done, *at);
                 }
             }
             Record::Retrying { at, agent, waits } => {
                 for (seq, from) in waits {
+                    let entry = self.mailboxes.get(agent).and_then(|mailbox| mailbox.entry(*seq));
+                    if let Some(entry) = entry.cloned() {
+                        self.ended(&entry, agent, Ending::Failed, *at);
+                    }
                     let state = EntryState::Queued { not_before: Some(*from) };
                     self.change_entry(agent, *seq, *at, |entry| entry.state = state);
                 }
@@ -116,9 +122,13 @@ impl RoutingState {
                 deaths.iter().for_each(|death| self.die(agent, death, *at));
                 self.post_all(posts, *at);
             }
-            Record::Forwarded { at, agent, seq, posts } => {
-                let gone = self.remove_entry(agent, *seq, *at);
-                self.totals.forwarded += u64::from(gone.is_some());
+            Record::Forwarded { at, agent, seq, failed, posts } => {
+                if let Some(gone) = self.remove_entry(agent, *seq, *at) {
+                    self.totals.forwarded += 1;
+                    let how = if *failed { Ending::Failed } else { Ending::Left };
+                    let to = posts.first().and_then(|post| post.message.recipient_id.clone());
+                    self.ended_with(&gone, agent, how, *at, to);
+                }
                 self.post_all(posts, *at);
             }
             _ => {}
@@ -168,14 +178,16 @@ impl RoutingState {
         };
         self.totals.redelivered += u64::from(entry.attempts > 0);
         if !entry.message.requires_ack {
-            self.remove_entry(agent, seq, at);
-            self.totals.acknowledged += 1;
+            if let Some(gone) = self.remove_entry(agent, seq, at) {
+                self.totals.acknowledged += 1;
+                self.ended(&gone, agent, Ending::Left, at);
+            }
             return;
         }
         let (pull, until) = (pull.map(str::to_owned), at.plus_millis(wait_ms));
         self.change_entry(agent, seq, at, |entry| {
             entry.attempts += 1;
-            entry.state = EntryState::Out { until, wait_ms, pull, read_at: None };
+            entry.state = EntryState::Out { since: at, until, wait_ms, pull, read_at: None };
         });
     }
 
@@ -185,6 +197,9 @@ impl RoutingState {
             DeadReason::Expired => self.totals.expired += 1,
             _ => self.totals.dead += 1,
         }
+        // What ran out of time, or was buried, while it waited says nothing of the agent.
+        let how = if entry.is_out() { Ending::Failed } else { Ending::Left };
+        self.ended(&entry, agent, how, at);
         self.bury_with_notice(
             &Burial {
                 agent: agent.clone(),
@@ -197,6 +212,24 @@ impl RoutingState {
             },
             at,
         );
+    }
+
+    /// Tells the process how a message that came by intent ended at an agent.
+    fn ended(&mut self, entry: &Entry, agent: &AgentId, how: Ending, at: Timestamp) {
+        self.ended_with(entry, agent, how, at, None);
+    }
+
+    fn ended_with(
+        &mut self,
+        entry: &Entry,
+        agent: &AgentId,
+        how: Ending,
+        at: Timestamp,
+        handed_to: Option<AgentId>,
+    ) {
+        if let Some(ended) = Ended::of(&entry.message, agent, how, entry.out_for_ms(at)) {
+            self.drafts.ready.push(Hint::Ended(Ended { handed_to, ..ended }));
+        }
     }
 
     pub(super) fn bury_with_notice(&mut self, burial: &Burial, at: Timestamp) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use troupe_domain::{AgentId, AgentMessage, MessageId, MessageType, Timestamp};
 
+use super::hint::{Ended, Ending, Hint};
 use super::mailbox::{Entry, OpenRequest, RequestEnd};
 use super::memory::SeenKey;
 use super::record::{Burial, LetterContent, Onward, Post, Refusal};
@@ -22,6 +23,8 @@ impl RoutingState {
         for Refusal { agent, reason, why } in &post.refused {
             self.totals.refused += 1;
             self.remember(Some(agent), message);
+            let ended = Ended::of(message, agent, Ending::Left, None);
+            self.drafts.ready.extend(ended.map(Hint::Ended));
             self.bury_with_notice(
                 &Burial {
                     agent: agent.clone(),

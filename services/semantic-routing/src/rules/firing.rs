@@ -6,6 +6,7 @@ use serde::Serialize;
 use troupe_contract::routing::DeadReason;
 use troupe_domain::{AgentId, MessageId, MessageType, Timestamp};
 
+use super::hint::Hint;
 use super::mailbox::OpenRequest;
 use super::posting::{Word, word};
 use super::record::{Death, Record};
@@ -64,7 +65,7 @@ impl RoutingState {
         let was_ready = mailbox.is_ready();
         mailbox.wake(now);
         if mailbox.is_ready() && !was_ready {
-            self.drafts.ready.push(agent.clone());
+            self.drafts.ready.push(Hint::Mailbox(agent.clone()));
         }
         self.timers.arm(Timer::Wake(agent.clone()), mailbox.next_wake());
     }

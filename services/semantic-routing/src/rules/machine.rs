@@ -1,9 +1,10 @@
 //! The rules of messaging as the machine that runs in shards.
 
 use troupe_contract::Service;
-use troupe_domain::{AgentId, Fault, Name, Timestamp};
+use troupe_domain::{Fault, Name, Timestamp};
 use troupe_shard::{Drafts, Letter, Machine};
 
+use super::hint::Hint;
 use super::notice;
 use super::record::Record;
 use super::request::{RoutingReply, RoutingRequest, execute, only_reads};
@@ -20,8 +21,7 @@ impl Machine for RoutingState {
     type Reply = RoutingReply;
     type Record = Record;
     type Line = SnapshotLine;
-    /// An agent in whose mailbox something can be handed out.
-    type Ready = AgentId;
+    type Ready = Hint;
     type Question = ();
 
     fn shard(settings: &Settings) -> u16 {

@@ -66,6 +66,8 @@ pub enum EntryState {
     },
     /// Handed out.
     Out {
+        /// Since when.
+        since: Timestamp,
         /// It comes back then.
         until: Timestamp,
         /// How long its recipient has for it, from one word to the next.
@@ -97,6 +99,14 @@ impl Entry {
     /// Whether it is handed out.
     pub fn is_out(&self) -> bool {
         matches!(self.state, EntryState::Out { .. })
+    }
+
+    /// How long it is out by now.
+    pub fn out_for_ms(&self, now: Timestamp) -> Option<u64> {
+        match self.state {
+            EntryState::Queued { .. } => None,
+            EntryState::Out { since, .. } => Some(now.millis_since(since)),
+        }
     }
 
     /// When time does something to it.

@@ -2,6 +2,7 @@
 
 mod causality;
 mod delivery;
+mod failover;
 mod ingestion;
 mod model;
 mod shards;

@@ -69,6 +69,8 @@ pub fn word(word: &Word<'_>, body: &impl Serialize, at: Timestamp) -> AgentMessa
             path: Vec::new(),
             hops: 0,
             max_hops: 0,
+            route_key: None,
+            alternatives: Vec::new(),
         },
         sender_id: sender,
         topic: None,

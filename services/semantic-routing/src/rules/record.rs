@@ -155,8 +155,15 @@ pub enum Record {
     Retrying { at: Timestamp, agent: AgentId, waits: Vec<(u64, Timestamp)> },
     /// Messages will not be delivered again.
     Died { at: Timestamp, agent: AgentId, deaths: Vec<Death>, posts: Vec<Post> },
-    /// A message was handed on.
-    Forwarded { at: Timestamp, agent: AgentId, seq: u64, posts: Vec<Post> },
+    /// A message was handed on; maybe because its delivery failed.
+    Forwarded {
+        at: Timestamp,
+        agent: AgentId,
+        seq: u64,
+        #[serde(default)]
+        failed: bool,
+        posts: Vec<Post>,
+    },
     /// A request of `agent` waits for its response; from `responder`, or from anybody.
     Expected {
         at: Timestamp,

@@ -142,6 +142,7 @@ impl RoutingState {
             let recipient_id = recipient.clone();
             return Ok(Sent { recipient_id, ..receipt(&message, DeliveryStatus::Sent, true) });
         }
+        let message = self.rerouted(message);
         let Some(recipient) = message.recipient_id.clone() else {
             return Err(Fault::invalid("recipient_id", "nobody was chosen"));
         };
@@ -223,7 +224,12 @@ impl RoutingState {
         self.draft(record);
     }
 
-    fn ingest_direct(&self, source: Source, message: Arc<AgentMessage>, now: Timestamp) -> Record {
+    fn ingest_direct(
+        &mut self,
+        source: Source,
+        message: Arc<AgentMessage>,
+        now: Timestamp,
+    ) -> Record {
         let Some(recipient) = message.recipient_id.clone() else {
             return Record::Passed { source };
         };
@@ -231,6 +237,8 @@ impl RoutingState {
             if self.seen.get(&origin_key(&message.sender_id, &message.id)).is_some() {
                 return Record::Passed { source };
             }
+            let message = self.rerouted(message);
+            let recipient = message.recipient_id.clone().unwrap_or(recipient);
             let posts = self.posts_of_choice(message, &recipient, now);
             return Record::Entered { at: now, source, posts };
         }
@@ -266,10 +274,19 @@ impl RoutingState {
         Ok(())
     }
 
-    fn receive_one(&self, source: Source, content: LetterContent, now: Timestamp) -> Record {
+    fn receive_one(&mut self, source: Source, content: LetterContent, now: Timestamp) -> Record {
         let posts = match content {
             LetterContent::Deliver { message, to } => {
-                let post = self.post_to(message, to);
+                let first = message.recipient_id.clone();
+                let message = self.rerouted(message);
+                let post = match &message.recipient_id {
+                    // The next best may have its mailbox elsewhere.
+                    Some(next) if first.as_ref() != Some(next) => {
+                        let next = next.clone();
+                        self.post_to_all(AgentMessage::clone(&message), [next])
+                    }
+                    _ => self.post_to(message, to),
+                };
                 let mut posts = self.tell_of_refusals(&post, now);
                 posts.insert(0, post);
                 posts
@@ -294,7 +311,9 @@ impl RoutingState {
                 return Record::Buried { at: now, source, burial: *burial };
             }
         };
-        let is_nothing = posts.iter().all(|post| post.to.is_empty() && post.refused.is_empty());
+        let is_nothing = posts.iter().all(|post| {
+            post.to.is_empty() && post.refused.is_empty() && post.onward == Onward::Nobody
+        });
         if is_nothing {
             return Record::Passed { source };
         }

@@ -14,6 +14,7 @@ use troupe_domain::session::{Conversation, SessionId, SessionLimits};
 use troupe_domain::{AgentId, Name, Timestamp};
 use troupe_shard::{Drafts, Machine};
 
+use super::hint::Hint;
 use super::mailbox::Mailbox;
 use super::memory::{DeadLetters, Seen};
 use super::outbox::Outbox;
@@ -221,7 +222,7 @@ impl RoutingState {
         self.timers.arm(Timer::Wake(agent.clone()), mailbox.next_wake());
         // Also where others were ready before: somebody may wait for just this lane.
         if mailbox.ready_lanes() > ready {
-            self.drafts.ready.push(agent.clone());
+            self.drafts.ready.push(Hint::Mailbox(agent.clone()));
         }
         result
     }

@@ -297,6 +297,8 @@ fn turn_message(
             path: Vec::new(),
             hops: 0,
             max_hops: troupe_domain::limits::MAX_HOPS,
+            route_key: None,
+            alternatives: Vec::new(),
         },
         session: Some(SessionTurn {
             session_id: session_id.clone(),

@@ -234,6 +234,8 @@ impl MessageSpec {
                 path: Vec::new(),
                 hops: 0,
                 max_hops: MAX_HOPS,
+                route_key: None,
+                alternatives: Vec::new(),
             },
             sender_id: birth.sender,
             recipient_id,

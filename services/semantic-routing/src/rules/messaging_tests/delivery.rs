@@ -4,6 +4,7 @@ use troupe_contract::routing::DeadReason;
 use troupe_domain::{Code, MessageType};
 
 use super::*;
+use crate::rules::hint::Hint;
 
 #[test]
 fn urgent_lanes_come_first_and_each_sender_keeps_its_order() {
@@ -52,7 +53,12 @@ fn a_lane_with_a_message_out_waits_and_others_do_not() {
 }
 
 fn take_ready(state: &mut RoutingState) -> Vec<AgentId> {
-    let mut ready = std::mem::take(&mut state.drafts().ready);
+    let hints = std::mem::take(&mut state.drafts().ready);
+    let ready = hints.into_iter().filter_map(|hint| match hint {
+        Hint::Mailbox(agent) => Some(agent),
+        Hint::Ended(_) => None,
+    });
+    let mut ready: Vec<AgentId> = ready.collect();
     ready.split_off(ready.len() - 1)
 }
 
