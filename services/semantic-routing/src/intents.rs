@@ -4,27 +4,58 @@
 //! chosen passes every hard constraint at that moment, whatever a cache or an older router says; and
 //! every decision says why.
 
+mod agents;
 pub mod config;
+mod deciding;
+mod events;
+mod explain;
+mod fitting;
+mod following;
+mod knowledge;
+mod learning;
+mod memory;
+mod metrics;
+mod peers;
+mod teaching;
+mod understanding;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tokio::time::Instant;
+use parking_lot::{Mutex, RwLock};
+
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, timeout};
 use troupe_bus::Bus;
 use troupe_bus::port::World;
 use troupe_contract::routing::{
     DecisionTotals, FeedbackReply, FeedbackRequest, FitReply, FitRequest, Resolution,
     ResolveRequest, Route, RouteDeleted, RouteListRequest, RoutePage, RouteRef, RouteReply,
 };
+use troupe_contract::{Service, stream, subject};
 use troupe_domain::message::Intent;
-use troupe_domain::{AgentId, Code, Fault, Name};
+use troupe_domain::{AgentId, Fault, Name};
+use troupe_embedding::Embedder;
 
+use crate::rules::filter::roster::Roster;
+use crate::rules::flow::{Ended, Flow};
+use crate::store::routes::RouteStore;
+use crate::store::shared_cache::SharedCache;
 pub use config::Config;
+pub use fitting::MAX_FIT_EXAMPLES;
+use knowledge::{Knowledge, Totals};
+use learning::School;
+use memory::Memory;
+use peers::Tell;
+use teaching::in_time;
 
 /// Agents that a message is handed on to, one after the other, where the chosen one fails.
 pub const MAX_ALTERNATIVES: usize = 3;
 /// Agents that are no longer fit and wait to be looked at.
 pub const UNFIT_AGENTS: usize = 32_768;
+/// How long a drain waits until every event is told.
+const TELL_WITHIN: Duration = Duration::from_secs(5);
 
 /// What intents stand on.
 #[derive(Clone)]
@@ -88,21 +119,82 @@ pub struct Unfit {
 }
 
 /// Routing by intent, as one replica does it.
-#[derive(Debug)]
 pub struct Intents {
-    unfit: parking_lot::Mutex<Option<mpsc::Receiver<Unfit>>>,
+    knowledge: Arc<Knowledge>,
+    loops: Mutex<JoinSet<()>>,
+    telling: Mutex<Option<JoinHandle<()>>>,
+    stop_telling: watch::Sender<bool>,
+    unfit: Mutex<Option<mpsc::Receiver<Unfit>>>,
 }
 
-fn not_yet() -> Fault {
-    Fault::new(Code::Unavailable, "routing by intent is not ready")
+impl std::fmt::Debug for Intents {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Intents").field("knowledge", &self.knowledge).finish_non_exhaustive()
+    }
 }
 
 impl Intents {
     /// Reads agents and routes, and begins to follow them; starts without a model and without Redis.
     pub async fn start(bus: &Bus, setup: Setup) -> anyhow::Result<Arc<Self>> {
-        let _ = (bus, setup);
-        let (_, unfit) = mpsc::channel(UNFIT_AGENTS);
-        Ok(Arc::new(Self { unfit: parking_lot::Mutex::new(Some(unfit)) }))
+        let Setup { config, redis_url, stream_replicas, world } = setup;
+        let me = Name::parse(&world.ulid().to_string())?;
+        let agents = bus.open_stream(&stream::agents(), stream_replicas).await?;
+        let routes = bus.open_stream(&stream::routes(), stream_replicas).await?;
+        let sink = Arc::new(bus.events(Service::Routing, stream_replicas).await?);
+        let listener = bus.listen(&subject::routing_peers()).await?;
+        let embedder = Embedder::open(config.model.clone(), config.embedder.clone())?;
+        let shared = redis_url.map(|url| SharedCache::new(&url, config.cache.shared_for_ms));
+        let changed = Arc::new(Notify::new());
+        let (routes, route_changes) =
+            RouteStore::open(routes, world.clone(), changed.clone()).await?;
+        let (tell, tells) = mpsc::channel(peers::WAITING_TELLS);
+        let (event, events) = mpsc::channel(events::WAITING_EVENTS);
+        let (unfit, unfit_agents) = mpsc::channel(UNFIT_AGENTS);
+        let (performance, breaker) = (config.performance.clone(), config.breaker.clone());
+        let knowledge = Arc::new(Knowledge {
+            flow: Mutex::new(Flow::new(performance, breaker, config.balancing, me.clone())),
+            memory: Mutex::new(Memory::new(config.cache.max_entries)),
+            school: School::new(embedder, changed),
+            config,
+            world,
+            me: me.clone(),
+            routes,
+            roster: RwLock::new(Roster::default()),
+            shared: shared.transpose()?,
+            peers: tell,
+            events: event,
+            unfit,
+            totals: Totals::default(),
+        });
+        let agent_changes = agents::read(&knowledge, &agents).await?;
+        let mut loops = JoinSet::new();
+        loops.spawn(agents::follow(knowledge.clone(), agent_changes));
+        loops.spawn(agents::ask_for_work(knowledge.clone(), bus.clone()));
+        let follows = knowledge.clone();
+        loops.spawn(async move { follows.routes.follow(route_changes).await });
+        loops.spawn(learning::run(knowledge.clone()));
+        loops.spawn(peers::tell(bus.clone(), me, tells));
+        loops.spawn(peers::hear(knowledge.clone(), listener));
+        loops.spawn(peers::look_after(knowledge.clone()));
+        if let Some(shared) = knowledge.shared.clone() {
+            loops.spawn(shared.clone().run());
+            loops.spawn(following::run(knowledge.clone(), shared));
+        }
+        let (stop_telling, stopped) = watch::channel(false);
+        let telling = tokio::spawn(events::run(sink, events, stopped));
+        Ok(Arc::new(Self {
+            knowledge,
+            loops: Mutex::new(loops),
+            telling: Mutex::new(Some(telling)),
+            stop_telling,
+            unfit: Mutex::new(Some(unfit_agents)),
+        }))
+    }
+
+    /// Waits until the first router is there, or it is known that there is no model; at most for
+    /// `patience`. Decisions are made before that, too.
+    pub async fn ready(&self, patience: Duration) {
+        self.knowledge.school.settled(patience).await;
     }
 
     /// Says who can act on an intent, and why; changes nothing.
@@ -112,8 +204,7 @@ impl Intents {
         request: ResolveRequest,
         deadline: Instant,
     ) -> Result<Resolution, Fault> {
-        let _ = (caller, request, deadline);
-        Err(not_yet())
+        self.knowledge.resolved(caller, request, deadline).await
     }
 
     /// Chooses who gets a message. The choice counts as work under way until [`heard`](Self::heard)
@@ -124,8 +215,7 @@ impl Intents {
         intent: &Intent,
         deadline: Instant,
     ) -> Result<Choice, Fault> {
-        let _ = (sender, intent, deadline);
-        Err(not_yet())
+        self.knowledge.chosen(sender, intent, deadline).await
     }
 
     /// Declares a route, or changes it.
@@ -135,8 +225,7 @@ impl Intents {
         route: Route,
         deadline: Instant,
     ) -> Result<RouteReply, Fault> {
-        let _ = (caller, route, deadline);
-        Err(not_yet())
+        in_time(deadline, self.knowledge.put_route(caller, route)).await
     }
 
     /// Removes a route.
@@ -146,14 +235,12 @@ impl Intents {
         request: RouteRef,
         deadline: Instant,
     ) -> Result<RouteDeleted, Fault> {
-        let _ = (caller, request, deadline);
-        Err(not_yet())
+        in_time(deadline, self.knowledge.delete_route(caller, request)).await
     }
 
-    /// Lists routes.
+    /// Lists routes that somebody declared.
     pub async fn route_list(&self, request: RouteListRequest) -> Result<RoutePage, Fault> {
-        let _ = request;
-        Err(not_yet())
+        self.knowledge.list_routes(&request)
     }
 
     /// Fits thresholds.
@@ -163,8 +250,7 @@ impl Intents {
         request: FitRequest,
         deadline: Instant,
     ) -> Result<FitReply, Fault> {
-        let _ = (caller, request, deadline);
-        Err(not_yet())
+        in_time(deadline, self.knowledge.fit(caller, request)).await
     }
 
     /// Learns how a decision turned out.
@@ -174,23 +260,45 @@ impl Intents {
         request: FeedbackRequest,
         deadline: Instant,
     ) -> Result<FeedbackReply, Fault> {
-        let _ = (caller, request, deadline);
-        Err(not_yet())
+        in_time(deadline, self.knowledge.hear_feedback(caller, request)).await
     }
 
     /// Every agent that the registry knows: for broadcasts.
     pub fn everybody(&self) -> Vec<AgentId> {
-        Vec::new()
+        self.knowledge.roster.read().agents().cloned().collect()
     }
 
     /// What was decided so far, here.
     pub fn statistics(&self) -> DecisionTotals {
-        DecisionTotals::default()
+        self.knowledge.statistics()
     }
 
     /// What became of a delivery; feeds success, latency and breakers.
     pub fn heard(&self, outcome: Outcome) {
-        let _ = outcome;
+        let knowledge = &self.knowledge;
+        let Outcome { agent, key, end, latency_ms, handed_to } = outcome;
+        let success = match end {
+            End::Answered => Some(true),
+            End::Failed => Some(false),
+            End::Dropped => None,
+        };
+        let latency_us = latency_ms.unwrap_or_default().saturating_mul(1_000);
+        let now = knowledge.now();
+        let change = {
+            let mut flow = knowledge.flow.lock();
+            let change = flow.ended(&agent, &key, Ended { success, latency_us }, now);
+            if let Some(next) = &handed_to {
+                flow.started(next, now);
+            }
+            change
+        };
+        if let Some(change) = change {
+            knowledge.breaker_changed(change);
+        }
+        knowledge.tell(Tell::Ended(agent, key, success, latency_us));
+        if let Some(next) = handed_to {
+            knowledge.tell(Tell::Started(next));
+        }
     }
 
     /// Who is no longer fit, to be taken once: what waits for them by intent is to be handed on.
@@ -198,6 +306,21 @@ impl Intents {
         self.unfit.lock().take()
     }
 
-    /// Ends what runs beside requests.
-    pub async fn drain(&self) {}
+    /// Shows the cache, the breakers and the router in metrics.
+    pub fn observe(&self, metrics: &troupe_runtime::metrics::Metrics) {
+        metrics::observe(&self.knowledge, metrics);
+    }
+
+    /// Ends what runs beside requests, once every event is told.
+    pub async fn drain(&self) {
+        self.stop_telling.send_replace(true);
+        let telling = self.telling.lock().take();
+        if let Some(mut telling) = telling
+            && timeout(TELL_WITHIN, &mut telling).await.is_err()
+        {
+            tracing::warn!("events of routes and breakers were not told in time");
+            telling.abort();
+        }
+        self.loops.lock().abort_all();
+    }
 }

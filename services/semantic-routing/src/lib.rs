@@ -10,6 +10,7 @@ pub mod replica;
 pub mod rules;
 mod run;
 mod service;
+pub mod store;
 
 pub use config::Config;
 pub use run::run;

@@ -5,9 +5,11 @@ pub mod apply;
 pub mod balance;
 pub mod breaker;
 pub mod cache_index;
+pub mod catalogue;
 pub mod entering;
 pub mod filter;
 pub mod firing;
+pub mod flow;
 pub mod following;
 pub mod handing_on;
 pub mod hint;
@@ -16,6 +18,7 @@ pub mod machine;
 pub mod mailbox;
 pub mod memory;
 pub mod notice;
+pub mod offers;
 pub mod outbox;
 pub mod performance;
 pub mod posting;
@@ -34,6 +37,7 @@ pub mod talking;
 pub mod timers;
 pub mod topics;
 pub mod utterance;
+pub mod verdict;
 
 #[cfg(test)]
 mod messaging_tests;

@@ -50,9 +50,10 @@ impl Router {
     pub fn retrained(&self, examples: &Examples) -> Self {
         let head = Head::train(examples, &self.settings, Some(&self.head));
         let strictest = self.thresholds.iter().copied().filter(|t| *t <= 1.0).fold(0.0, f32::max);
-        let thresholds = head.names.iter().map(|name| {
-            self.number(name).map_or(strictest, |at| self.thresholds[at])
-        });
+        let thresholds = head
+            .names
+            .iter()
+            .map(|name| self.number(name).map_or(strictest, |at| self.thresholds[at]));
         let thresholds = thresholds.collect();
         Self::assemble(head, self.calibration.clone(), thresholds, self.settings)
     }

@@ -37,7 +37,7 @@ pub enum Filter {
     Exclude,
     /// It cannot do what the message means.
     Intent,
-    /// It is full.
+    /// It is full, and somebody else is not.
     Capacity,
     /// Its breaker is open.
     Breaker,
@@ -184,8 +184,9 @@ pub enum Gate {
     Spared,
 }
 
-/// Those among `left` who have room and whose breakers let a call through. `key` gives what an
-/// agent's breaker is kept under.
+/// Those among `left` who have room and whose breakers let a call through. Where nobody has room,
+/// or nobody with room is let through, the full ones have to queue it. `key` gives what an agent's
+/// breaker is kept under.
 pub fn ready<'a>(
     (roster, performance, breakers): (&'a Roster, &Performance, &Breakers),
     left: &Bits,
@@ -194,14 +195,35 @@ pub fn ready<'a>(
     removals: &mut Removals,
 ) -> Vec<Passed> {
     let mut with_room = Bits::default();
-    let mut passed = Vec::new();
-    let mut open = Vec::new();
     for slot in left.iter() {
         let Some(row) = roster.row(slot) else { continue };
-        if row.load(performance.outstanding(&row.id)) >= 1.0 {
-            continue;
+        if row.load(performance.outstanding(&row.id)) < 1.0 {
+            with_room.set(slot);
         }
-        with_room.set(slot);
+    }
+    let admitted = admitted((roster, breakers), &with_room, &key, now);
+    let (among, (passed, out)) = if admitted.0.is_empty() {
+        (left.clone(), self::admitted((roster, breakers), left, &key, now))
+    } else {
+        (with_room, admitted)
+    };
+    removals.narrow(roster, Filter::Capacity, left, among);
+    let names = out.iter().filter_map(|slot| roster.row(*slot)).map(|row| &row.id);
+    removals.note(Filter::Breaker, out.len(), names);
+    passed
+}
+
+/// Those whose breakers let a call through, and the slots of those whose do not.
+fn admitted<'a>(
+    (roster, breakers): (&'a Roster, &Breakers),
+    among: &Bits,
+    key: &impl Fn(u32, &'a Row) -> &'a Name,
+    now: Timestamp,
+) -> (Vec<Passed>, Vec<u32>) {
+    let mut passed = Vec::new();
+    let mut open = Vec::new();
+    for slot in among.iter() {
+        let Some(row) = roster.row(slot) else { continue };
         let key = key(slot, row);
         match breakers.admission(&row.id, key, now) {
             Admission::Yes => passed.push(Passed { slot, gate: Gate::Closed }),
@@ -213,11 +235,8 @@ pub fn ready<'a>(
             }
         }
     }
-    let with_room = removals.narrow(roster, Filter::Capacity, left, with_room);
     let max_share = breakers.config().max_ejected_share;
-    let (spared, out) = spare(open, with_room.count(), max_share);
+    let (spared, out) = spare(open, among.count(), max_share);
     passed.extend(spared.into_iter().map(|slot| Passed { slot, gate: Gate::Spared }));
-    let names = out.iter().filter_map(|slot| roster.row(*slot)).map(|row| &row.id);
-    removals.note(Filter::Breaker, out.len(), names);
-    passed
+    (passed, out)
 }

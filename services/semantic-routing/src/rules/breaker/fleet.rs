@@ -3,6 +3,7 @@
 //! Only who ever failed or was slow has one: everybody else is closed. Invariant: at most
 //! [`MAX_BREAKER_AGENTS`] agents with [`MAX_BREAKERS_PER_AGENT`] each; the longest unused go first.
 
+use serde::{Deserialize, Serialize};
 use troupe_domain::{AgentId, Name, Timestamp};
 
 use super::{Admission, Breaker, Config, Shared, State, Trial};
@@ -15,7 +16,7 @@ pub const MAX_BREAKER_AGENTS: usize = 20_000;
 pub const MAX_BREAKERS_PER_AGENT: usize = 32;
 
 /// One change to tell the other replicas.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// The agent.
     pub agent: AgentId,

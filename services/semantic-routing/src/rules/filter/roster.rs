@@ -12,6 +12,7 @@ use troupe_domain::capability::proficiency;
 use troupe_domain::{Agent, AgentId, AgentStatus, Capability, Fault, Name, Role, Surface};
 
 use super::bits::Bits;
+use crate::rules::offers::Offers;
 
 /// Agents that one roster holds.
 pub const MAX_ROSTER_AGENTS: usize = 20_000;
@@ -77,6 +78,8 @@ fn declared(agent: &Agent) -> u64 {
         put(capability.name.as_str());
         put(&capability.description);
         put(&capability.proficiency.to_bits().to_string());
+        put(&capability.utterances.len().to_string());
+        capability.utterances.iter().for_each(|text| put(text));
     }
     let digest = hash.finalize();
     u64::from_le_bytes([
@@ -97,6 +100,7 @@ pub struct Roster {
     by_capability: HashMap<Name, Bits>,
     /// Capabilities by the first word of their names.
     by_word: HashMap<String, BTreeSet<Name>>,
+    offers: Offers,
     fingerprint: u64,
 }
 
@@ -116,6 +120,16 @@ impl Roster {
         self.fingerprint
     }
 
+    /// What they offer, in words.
+    pub fn offers(&self) -> &Offers {
+        &self.offers
+    }
+
+    /// Every agent.
+    pub fn agents(&self) -> impl Iterator<Item = &AgentId> {
+        self.rows.iter().flatten().map(|row| &row.id)
+    }
+
     /// An agent joined or changed; true if it declares something else than before.
     pub fn put(&mut self, agent: &Agent) -> Result<bool, Fault> {
         let former = self.take(&agent.id);
@@ -129,7 +143,11 @@ impl Roster {
                 self.rows.len() as u32 - 1
             }),
         };
-        let row = Row::of(agent);
+        let mut row = Row::of(agent);
+        if let Some((_, former)) = &former {
+            // What it said last is newer than what was stored of it.
+            row.running = former.running;
+        }
         let news = former.is_none_or(|(_, former)| former.declared != row.declared);
         self.add(slot, row);
         Ok(news)
@@ -158,6 +176,7 @@ impl Roster {
         index(&mut self.by_role, &row.role, slot);
         index(&mut self.by_surface, &row.surface, slot);
         for capability in &row.capabilities {
+            self.offers.add(capability);
             if index(&mut self.by_capability, &capability.name, slot) {
                 let first = words_of(&capability.name).next().unwrap_or_default();
                 self.by_word.entry(first).or_default().insert(capability.name.clone());
@@ -176,6 +195,7 @@ impl Roster {
         unindex(&mut self.by_role, &row.role, slot);
         unindex(&mut self.by_surface, &row.surface, slot);
         for capability in &row.capabilities {
+            self.offers.remove(capability);
             if unindex(&mut self.by_capability, &capability.name, slot) {
                 let first = words_of(&capability.name).next().unwrap_or_default();
                 if let Some(names) = self.by_word.get_mut(&first) {

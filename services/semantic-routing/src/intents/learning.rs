@@ -1,0 +1,350 @@
+//! Learning: from routes and offers to a router, beside the requests.
+//!
+//! Whenever routes or offers change, what is new is embedded and a router is made of it, on threads
+//! of its own; requests go on with the router before until the new one takes its place whole. A large
+//! table is first trained and only then calibrated anew, so that a change is visible soon. Invariant:
+//! a text is embedded once for as long as it is in the table and the model stays.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use tokio::sync::{Notify, watch};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep, timeout};
+use troupe_domain::{Code, Fault};
+use troupe_embedding::{Embedder, Embedding, ModelInfo, Status};
+use troupe_intent::cache::{Purpose, difference};
+use troupe_intent::{Examples, Route, Router};
+
+use super::knowledge::Knowledge;
+use crate::rules::catalogue::{Catalogue, Way};
+use crate::rules::utterance;
+
+/// How long a change waits for others that come with it.
+const GATHER_FOR: Duration = Duration::from_millis(20);
+/// How long a large table must rest before it is calibrated anew.
+const REST_FOR: Duration = Duration::from_secs(2);
+/// Examples times routes above which a change is trained first and calibrated later.
+const LARGE_CELLS: usize = 600_000;
+/// Texts that are embedded in one go.
+const EMBED_TEXTS: usize = 1_024;
+/// How long to wait before texts are embedded again that could not be.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// What was learned, whole; it does not change.
+#[derive(Debug, Default)]
+pub(super) struct Taught {
+    /// The router; absent where there is nothing to choose from.
+    pub(super) router: Option<Router>,
+    /// What the agents offered.
+    pub(super) fleet: u64,
+    /// What the routes were.
+    pub(super) routes: u64,
+    /// The model.
+    pub(super) model: String,
+    /// What the router was made of.
+    pub(super) examples: Option<Arc<Examples>>,
+    /// By route: what it was said not to be meant by.
+    against: HashMap<String, Against>,
+}
+
+#[derive(Debug, Default)]
+struct Against {
+    keys: HashSet<String>,
+    near: Vec<(String, Embedding)>,
+}
+
+impl Taught {
+    /// Whether somebody said that `route` is not meant by this text, or by one that says the same.
+    pub(super) fn vetoes(
+        &self,
+        route: &str,
+        text: &str,
+        vector: &Embedding,
+        similarity_min: f32,
+    ) -> bool {
+        self.against.get(route).is_some_and(|against| {
+            against.keys.contains(&utterance::key(text))
+                || against.near.iter().any(|(other, at)| {
+                    at.dot(vector) >= similarity_min
+                        && difference(other, text, Purpose::Route).is_none()
+                })
+        })
+    }
+}
+
+/// How far learning is.
+#[derive(Debug, Clone)]
+pub(super) enum Progress {
+    /// There is a router, or nothing to choose from.
+    Ready(Arc<Taught>),
+    /// Not yet, or not for now: why, in words.
+    Not(String),
+}
+
+/// What makes routers.
+pub(super) struct School {
+    /// What turns texts into vectors.
+    pub(super) embedder: Embedder,
+    /// Told when routes or offers change.
+    pub(super) changed: Arc<Notify>,
+    progress: watch::Sender<Progress>,
+    /// The model that ran last.
+    model: RwLock<Option<ModelInfo>>,
+}
+
+impl School {
+    pub(super) fn new(embedder: Embedder, changed: Arc<Notify>) -> Self {
+        let progress = watch::Sender::new(Progress::Not("the model is being loaded".to_owned()));
+        Self { embedder, changed, progress, model: RwLock::new(None) }
+    }
+
+    /// The model that runs, or ran last.
+    pub(super) fn model(&self) -> Option<ModelInfo> {
+        self.model.read().clone()
+    }
+
+    /// How far learning is now.
+    pub(super) fn progress(&self) -> Progress {
+        self.progress.borrow().clone()
+    }
+
+    /// Waits until the first router is there or it is known that there is no model, for at most
+    /// `patience`; then gives how far it is.
+    pub(super) async fn settled(&self, patience: Duration) -> Progress {
+        let settled = |progress: &Progress| {
+            matches!(progress, Progress::Ready(_))
+                || matches!(self.embedder.status(), Status::Unavailable(_) | Status::Stopped)
+        };
+        let mut following = self.progress.subscribe();
+        let _ = timeout(patience, following.wait_for(settled)).await;
+        self.progress()
+    }
+
+    fn ready(&self) -> Option<Arc<Taught>> {
+        match &*self.progress.borrow() {
+            Progress::Ready(taught) => Some(taught.clone()),
+            Progress::Not(_) => None,
+        }
+    }
+}
+
+/// Vectors by text.
+type Vectors = HashMap<String, Embedding>;
+
+/// Learns for as long as it is let.
+pub(super) async fn run(knowledge: Arc<Knowledge>) {
+    let school = &knowledge.school;
+    let mut status = school.embedder.watch();
+    let mut vectors = Vectors::new();
+    loop {
+        let now = status.borrow_and_update().clone();
+        match now {
+            Status::Ready(model) => {
+                let known = school.model.write().replace(model.clone());
+                if known.is_some_and(|known| known.id != model.id) {
+                    vectors.clear();
+                }
+                match lesson(&knowledge, &model, &mut vectors).await {
+                    Ok(()) => {}
+                    Err(fault) => {
+                        tracing::warn!(%fault, "routes are not learned for now");
+                        tokio::select! {
+                            () = sleep(AGAIN_AFTER) => continue,
+                            _ = status.changed() => continue,
+                        }
+                    }
+                }
+            }
+            // A router that is there stays: what is cached is of use without a model, too.
+            other => {
+                school.progress.send_if_modified(|progress| {
+                    let waiting = matches!(progress, Progress::Not(_));
+                    if waiting {
+                        *progress = Progress::Not(other.to_string());
+                    }
+                    waiting
+                });
+            }
+        }
+        tokio::select! {
+            () = school.changed.notified() => sleep(GATHER_FOR).await,
+            changed = status.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// One round: embeds what is new, makes a router, and lets it take its place.
+async fn lesson(
+    knowledge: &Arc<Knowledge>,
+    model: &ModelInfo,
+    vectors: &mut Vectors,
+) -> Result<(), Fault> {
+    let school = &knowledge.school;
+    let before = school.ready();
+    loop {
+        let catalogue = catalogue(knowledge).await?;
+        embed(school, &catalogue, vectors).await?;
+        let former = school.ready().filter(|former| former.model == model.id);
+        let cells =
+            catalogue.ways.len() * catalogue.ways.iter().map(|way| way.texts.len()).sum::<usize>();
+        let quickly = cells > LARGE_CELLS && former.as_ref().is_some_and(|f| f.router.is_some());
+        let made =
+            make(knowledge, catalogue, model, std::mem::take(vectors), former, quickly).await?;
+        *vectors = made.1;
+        school.progress.send_replace(Progress::Ready(Arc::new(made.0)));
+        if !quickly {
+            break;
+        }
+        // Calibrated anew once the table rests, or at least now and then.
+        if timeout(REST_FOR, school.changed.notified()).await.is_err() {
+            let catalogue = self::catalogue(knowledge).await?;
+            embed(school, &catalogue, vectors).await?;
+            let former = school.ready();
+            let made =
+                make(knowledge, catalogue, model, std::mem::take(vectors), former, false).await?;
+            *vectors = made.1;
+            school.progress.send_replace(Progress::Ready(Arc::new(made.0)));
+            break;
+        }
+    }
+    if before.is_none() {
+        tracing::info!(model = model.id, "routes are learned");
+    }
+    Ok(())
+}
+
+async fn catalogue(knowledge: &Arc<Knowledge>) -> Result<Catalogue, Fault> {
+    let knowledge = knowledge.clone();
+    on_a_thread(move || {
+        knowledge.routes.look(|table| {
+            let roster = knowledge.roster.read();
+            Catalogue::of(table, roster.offers())
+        })
+    })
+    .await
+}
+
+/// Embeds those texts of `catalogue` that have no vector, and forgets vectors of others.
+async fn embed(school: &School, catalogue: &Catalogue, vectors: &mut Vectors) -> Result<(), Fault> {
+    let texts: HashSet<&str> = catalogue.texts().collect();
+    vectors.retain(|text, _| texts.contains(text.as_str()));
+    let says = |text: &&str| school.embedder.normalise(text).is_ok();
+    let mut missing: Vec<String> = texts
+        .into_iter()
+        .filter(|text| !vectors.contains_key(*text))
+        .filter(says)
+        .map(str::to_owned)
+        .collect();
+    missing.sort_unstable();
+    let began = Instant::now();
+    let all = missing.len();
+    for (number, some) in missing.chunks(EMBED_TEXTS).enumerate() {
+        if number > 0 {
+            let done = number * EMBED_TEXTS;
+            tracing::info!(done, all, seconds = began.elapsed().as_secs(), "embedding routes");
+        }
+        school.progress.send_if_modified(|progress| {
+            if let Progress::Not(why) = progress {
+                let left = all - number * EMBED_TEXTS;
+                *why = format!("routes are being learned: {left} texts are to be embedded");
+            }
+            false
+        });
+        let embedded = school.embedder.embed_many(some).await?;
+        vectors.extend(some.iter().cloned().zip(embedded));
+    }
+    Ok(())
+}
+
+/// Makes a router, on a thread of its own; `quickly` keeps what the former one knew about being sure.
+async fn make(
+    knowledge: &Arc<Knowledge>,
+    catalogue: Catalogue,
+    model: &ModelInfo,
+    vectors: Vectors,
+    former: Option<Arc<Taught>>,
+    quickly: bool,
+) -> Result<(Taught, Vectors), Fault> {
+    let settings = knowledge.config.router;
+    let (model, dims) = (model.id.clone(), model.dimensions);
+    on_a_thread(move || {
+        let examples = examples(&catalogue, &vectors, dims)?;
+        let router = match &examples {
+            Some(examples) => {
+                Some(router(&catalogue, examples, settings, former.as_deref(), quickly)?)
+            }
+            None => None,
+        };
+        let against = catalogue.ways.iter().filter(|way| !way.against.is_empty());
+        let against = against.map(|way| (way.route.to_string(), against_of(way, &vectors)));
+        let taught = Taught {
+            router,
+            examples,
+            fleet: catalogue.fleet,
+            routes: catalogue.routes,
+            model,
+            against: against.collect(),
+        };
+        Ok((taught, vectors))
+    })
+    .await?
+}
+
+/// What there is to learn from; `None` where there is nothing.
+fn examples(
+    catalogue: &Catalogue,
+    vectors: &Vectors,
+    dims: usize,
+) -> Result<Option<Arc<Examples>>, Fault> {
+    let routes = catalogue.ways.iter().map(|way| {
+        let examples = way.texts.iter().filter_map(|text| vectors.get(text));
+        let examples = examples.map(|vector| vector.as_slice().to_vec()).collect();
+        Route { name: way.route.to_string(), examples }
+    });
+    // What has no vector cannot be chosen by one.
+    let routes: Vec<Route> = routes.filter(|route| !route.examples.is_empty()).collect();
+    if routes.is_empty() {
+        return Ok(None);
+    }
+    Examples::new(dims, routes).map(|examples| Some(Arc::new(examples)))
+}
+
+fn router(
+    catalogue: &Catalogue,
+    examples: &Examples,
+    settings: troupe_intent::Settings,
+    former: Option<&Taught>,
+    quickly: bool,
+) -> Result<Router, Fault> {
+    let former = former.and_then(|former| former.router.as_ref());
+    let router = match former {
+        Some(former) if quickly => former.retrained(examples),
+        _ => Router::fit(examples, &settings, former)?.0,
+    };
+    let wanted: HashMap<&str, f32> = catalogue
+        .ways
+        .iter()
+        .filter_map(|way| Some((way.route.as_str(), way.threshold? as f32)))
+        .collect();
+    Ok(router.with_thresholds(|route| wanted.get(route).copied()))
+}
+
+fn against_of(way: &Way, vectors: &Vectors) -> Against {
+    let near =
+        way.against.iter().filter_map(|text| Some((text.clone(), vectors.get(text)?.clone())));
+    Against {
+        keys: way.against.iter().map(|text| utterance::key(text)).collect(),
+        near: near.collect(),
+    }
+}
+
+/// Runs what takes long where it holds up nobody.
+pub(super) async fn on_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Fault> {
+    let done = spawn_blocking(work).await;
+    done.map_err(|why| Fault::new(Code::Internal, format!("learning ended early: {why}")))
+}
