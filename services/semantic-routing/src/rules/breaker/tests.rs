@@ -176,7 +176,7 @@ proptest! {
 
     #[test]
     fn the_worse_state_wins_at_the_same_version(a in shared(), b in shared()) {
-        prop_assume!(a.version == b.version);
+        let b = Shared { version: a.version, ..b };
         prop_assert_eq!(merged(&a, &b).state, a.state.max(b.state));
     }
 
