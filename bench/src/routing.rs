@@ -4,20 +4,26 @@
 //! on the same server.
 
 pub mod accuracy;
+pub mod balancing;
+pub mod decisions;
 mod fleet;
 pub mod mailboxes;
+pub mod messages;
 mod options;
 pub mod peer;
+mod phrases;
 mod posting;
 mod raw_mail;
+pub mod replay;
 pub mod report;
+pub mod scale;
 pub mod scores;
 pub mod sets;
 mod stack;
 mod table;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
@@ -30,21 +36,41 @@ use crate::stack::{AGENTS, runtime};
 use options::{PeerName, Sizes};
 use peer::SemanticRouter;
 use report::Report;
+use sets::IntentSet;
 use stack::Stack;
 
-pub use options::{Part, RoutingArgs};
+pub use options::{Fleet, Part, RoutingArgs};
 
-const PARTS: [Part; 2] = [Part::Accuracy, Part::Mailboxes];
+const PARTS: [Part; 7] = [
+    Part::Accuracy,
+    Part::Decisions,
+    Part::Cache,
+    Part::Messages,
+    Part::Scale,
+    Part::Balancing,
+    Part::Mailboxes,
+];
 
-const NOTES: [&str; 3] = [
+/// Texts of each route that are asked again and again.
+const ASKED_OF_EACH: usize = 3;
+
+const NOTES: [&str; 7] = [
     "Accuracy: examples are drawn by seed, vectors are the same for every router, thresholds and \
-     calibration follow from the drawn examples alone. Nothing is tuned on what is asked.",
-    "A peer's decision and ours are timed without embedding; the peer's is Python.",
-    "Mailboxes: a message is sent, taken by its recipient and acknowledged; a closed loop, in which each \
-     worker sends its next message when the last one is acknowledged. A raw message is published to a \
-     work queue, taken by a pull consumer and acknowledged without waiting for the server; ours waits \
-     until its acknowledgement is stored. Polls, services and agents run in one process, each on a \
-     runtime of its own; nats-server runs beside it on the same processors.",
+     calibration follow from the drawn examples alone. Nothing is tuned on what is asked. A peer's \
+     decision and ours are timed without embedding; the peer's is Python.",
+    "Services, agents and whoever asks run in one process, each part on a runtime of its own; \
+     nats-server and valkey-server run beside it on the same processors.",
+    "Decisions: a text counts as what its answer says of the cache. One that was never asked is a known \
+     one about another number, so that the cache has to look and to refuse.",
+    "Cache: texts that nobody learned from, with and without a route, the one with rank r as often as \
+     1/r of the first, said in six ways with the same fall. A hit is wrong if it leads elsewhere than \
+     the text wants. The router itself is wrong sometimes: see what it does without a hit.",
+    "Messages by intent, mailboxes: a closed loop, in which each worker sends its next message when the \
+     last one is acknowledged. A raw message is published to a work queue, taken by a pull consumer and \
+     acknowledged without waiting for the server; ours waits until its acknowledgement is stored.",
+    "Scale: each fleet on a stack of its own, one text a route, two agents that can do it.",
+    "Balancing: an open loop. An agent handles four messages at once, each for 20 ms (exponential), the \
+     slow one for ten times as long; the failing one refuses after 2 ms. Learning is part of the run.",
 ];
 
 /// Measures what `args` ask for, tells progress on standard error, and prints the result.
@@ -86,14 +112,22 @@ pub async fn measure(args: RoutingArgs) -> Result<Report> {
         versions: machine::versions(&nats_server),
         sizes: told(sizes),
         accuracy: None,
+        decisions: None,
+        cache: None,
+        messages: None,
+        scale: None,
+        balancing: None,
         mailboxes: None,
         failures: Vec::new(),
         notes: NOTES.to_vec(),
         parameters: args.clone(),
     };
-    for part in PARTS.into_iter().filter(|part| args.wants(*part)) {
+    for part in PARTS {
+        if !args.wants(part) {
+            continue;
+        }
         // What fails is told, and what was measured is not lost.
-        if let Err(why) = Box::pin(one(part, &args, sizes, &mut report)).await {
+        if let Err(why) = Box::pin(one(part, args.clone(), sizes, &mut report)).await {
             say(&format!("{part:?} failed: {why:#}"));
             report.failures.push(format!("{part:?}: {why:#}"));
         }
@@ -101,19 +135,38 @@ pub async fn measure(args: RoutingArgs) -> Result<Report> {
     Ok(report)
 }
 
-async fn one(part: Part, args: &RoutingArgs, sizes: Sizes, report: &mut Report) -> Result<()> {
+async fn one(part: Part, args: RoutingArgs, sizes: Sizes, report: &mut Report) -> Result<()> {
     match part {
         Part::Accuracy => {
-            let peer = peer(args).await?;
-            report.accuracy = Some(accuracy::run(args, sizes.seeds, peer.as_ref()).await?);
+            let peer = peer(&args).await?;
+            report.accuracy = Some(accuracy::run(&args, sizes.seeds, peer.as_ref()).await?);
         }
+        Part::Decisions => {
+            let bench = Bench::start(args.sets, sizes).await?;
+            let Bench { stack, senders, texts, size, .. } = &bench;
+            report.decisions = Some(decisions::run(stack, senders, texts, sizes, *size).await?);
+            bench.stop().await?;
+        }
+        Part::Cache => {
+            let bench = Bench::start(args.sets, sizes).await?;
+            let bus = bench.senders.first().context("at least one connection")?;
+            report.cache = Some(replay::run(bus, &bench.set, sizes.replayed).await?);
+            bench.stop().await?;
+        }
+        Part::Messages => {
+            let bench = Bench::start(args.sets, sizes).await?;
+            let Bench { stack, senders, agents, texts, .. } = &bench;
+            report.messages = Some(messages::run(stack, senders, agents, texts, sizes).await?);
+            bench.stop().await?;
+        }
+        Part::Scale => report.scale = Some(scale::run(sizes).await?),
+        Part::Balancing => report.balancing = Some(balancing::run(sizes.balanced).await?),
         Part::Mailboxes => {
-            let bench = Bench::start(sizes).await?;
-            let Bench { stack, senders, agents } = &bench;
+            let bench = Bench::start(args.sets, sizes).await?;
+            let Bench { stack, senders, agents, .. } = &bench;
             report.mailboxes = Some(mailboxes::run(stack, senders, agents, sizes).await?);
             bench.stop().await?;
         }
-        _ => {}
     }
     Ok(())
 }
@@ -146,20 +199,44 @@ fn told(sizes: Sizes) -> BTreeMap<&'static str, u64> {
     .into()
 }
 
-/// A stack with its agents.
+/// A stack with its agents, and with routes to them from the first of the sets.
 struct Bench {
     stack: Stack,
     senders: Vec<Bus>,
     agents: Vec<Arc<Agent>>,
+    set: IntentSet,
+    /// Some of what was declared.
+    texts: Vec<String>,
+    size: options::Fleet,
 }
 
 impl Bench {
-    async fn start(sizes: Sizes) -> Result<Self> {
+    async fn start(folder: PathBuf, sizes: Sizes) -> Result<Self> {
+        let sets = tokio::task::spawn_blocking(move || sets::read_all(&folder)).await??;
+        let set = sets.into_iter().next().context("no set of texts")?;
+        let routes = phrases::routes(&set);
         let stack = Stack::start(Config::default()).await?;
         let url = stack.nats.url();
         let senders = fleet::senders(&url, sizes.connections).await?;
-        let agents = fleet::join(&url, sizes.connections, |_| Vec::new()).await?;
-        Ok(Self { stack, senders, agents })
+        // Each route leads to two agents, so that there is somebody to choose among.
+        let can = |agent: usize| {
+            let theirs = routes.iter().enumerate().filter(|(route, _)| {
+                [route, &(route + 1)].iter().any(|n| **n % sizes.connections == agent)
+            });
+            theirs.map(|(_, (_, capability, _))| capability.clone()).collect()
+        };
+        let agents = fleet::join(&url, sizes.connections, can).await?;
+        let operator = senders.first().context("at least one connection")?;
+        fleet::declare(operator, routes.clone()).await?;
+        let probes: Vec<_> = routes
+            .iter()
+            .filter_map(|(id, _, said)| Some((said.first()?.clone(), id.clone())))
+            .collect();
+        fleet::settled(operator, probes).await?;
+        let texts = routes.iter().flat_map(|(.., said)| said.iter().take(ASKED_OF_EACH).cloned());
+        let texts = texts.collect();
+        let size = options::Fleet { routes: routes.len(), agents: agents.len() };
+        Ok(Self { stack, senders, agents, set, texts, size })
     }
 
     async fn stop(self) -> Result<()> {

@@ -1,6 +1,5 @@
 //! The fleet of a run: agents with mailboxes, senders, and the routes that lead to the agents.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,18 +57,16 @@ pub(super) async fn senders(url: &str, senders: usize) -> Result<Vec<Bus>> {
     Ok(connected)
 }
 
-/// Declares a route for each capability, with what people say who want it.
-pub(super) async fn declare(bus: &Bus, texts: &BTreeMap<Name, Vec<String>>) -> Result<()> {
-    let puts = texts.iter().map(|(name, utterances)| {
-        let capability = RequiredCapability { name: name.clone(), min_proficiency: 0.0 };
-        let route = Route {
-            id: name.clone(),
-            target: RouteTarget::Capability(capability),
-            description: String::new(),
-            utterances: utterances.clone(),
-            threshold: None,
-        };
-        async move { ask::<RoutePut>(bus, &route).await.map(drop) }
+/// A route to be: its id, the capability that it leads to, and what people say who want it.
+pub(super) type Wanted = (Name, Name, Vec<String>);
+
+/// Declares routes.
+pub(super) async fn declare(bus: &Bus, routes: Vec<Wanted>) -> Result<()> {
+    let puts = routes.into_iter().map(|(id, name, utterances)| {
+        let target = RouteTarget::Capability(RequiredCapability { name, min_proficiency: 0.0 });
+        let route = Route { id, target, description: String::new(), utterances, threshold: None };
+        let bus = bus.clone();
+        async move { ask::<RoutePut>(&bus, &route).await.map(drop) }
     });
     stream::iter(puts).buffer_unordered(AT_ONCE).try_collect().await
 }
@@ -86,13 +83,17 @@ pub(super) async fn resolve(bus: &Bus, text: &str) -> Result<Resolution> {
 }
 
 /// Waits until decisions follow what was declared: each text leads to its route.
-pub(super) async fn settled(bus: &Bus, probes: &[(String, Name)]) -> Result<()> {
+pub(super) async fn settled(bus: &Bus, probes: Vec<(String, Name)>) -> Result<()> {
     for (text, route) in probes {
-        let led = || async {
-            let told = resolve(bus, text).await.ok()?;
-            (told.route_id.as_ref() == Some(route) && told.agent_id.is_some()).then_some(())
+        let what = format!("{text:?} to lead to {route}");
+        let led = || {
+            let (bus, text, route) = (bus.clone(), text.clone(), route.clone());
+            async move {
+                let told = resolve(&bus, &text).await.ok()?;
+                (told.route_id == Some(route) && told.agent_id.is_some()).then_some(())
+            }
         };
-        try_eventually(format!("{text:?} to lead to {route}"), SETTLED_WITHIN, led).await?;
+        try_eventually(what, SETTLED_WITHIN, led).await?;
     }
     Ok(())
 }

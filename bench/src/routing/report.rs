@@ -5,8 +5,13 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::accuracy::Accuracy;
+use super::balancing::Balancing;
+use super::decisions::Decisions;
 use super::mailboxes::Mailboxes;
+use super::messages::Messages;
 use super::options::RoutingArgs;
+use super::replay::Replay;
+use super::scale::Scale;
 use crate::machine::{Machine, Versions};
 use crate::processes::UsedByPart;
 use crate::work::report::median;
@@ -28,6 +33,16 @@ pub struct Report {
     pub sizes: BTreeMap<&'static str, u64>,
     /// Accuracy and calibration.
     pub accuracy: Option<Accuracy>,
+    /// How fast decisions are.
+    pub decisions: Option<Decisions>,
+    /// What the cache does with texts that come again.
+    pub cache: Option<Replay>,
+    /// Messages by intent.
+    pub messages: Option<Messages>,
+    /// A small fleet and a large one.
+    pub scale: Option<Scale>,
+    /// A fleet in which one is slow and one fails.
+    pub balancing: Option<Balancing>,
     /// Mailboxes beside raw JetStream.
     pub mailboxes: Option<Mailboxes>,
     /// What could not be measured, and why.

@@ -1,13 +1,20 @@
 //! The result as tables.
 
+mod accuracy;
+
 use std::fmt::Write;
 
 use comfy_table::Table;
 use comfy_table::presets::UTF8_BORDERS_ONLY;
+use troupe_contract::routing::CacheUse;
 
-use super::accuracy::{Accuracy, SetReport};
+use super::balancing::Balancing;
+use super::decisions::{Decisions, Timed};
 use super::mailboxes::Mailboxes;
+use super::messages::Messages;
+use super::replay::{Answers, Replay};
 use super::report::{Report, Series};
+use super::scale::Scale;
 use crate::latency::Latency;
 
 /// The whole report.
@@ -30,11 +37,17 @@ pub(super) fn text(report: &Report) -> String {
         versions.rustc,
         report.sizes,
     );
-    if let Some(accuracy) = &report.accuracy {
-        let _ = write!(text, "\n{}", accuracy_text(accuracy));
-    }
-    if let Some(mailboxes) = &report.mailboxes {
-        let _ = write!(text, "\n{}\n", mailboxes_text(mailboxes));
+    let parts = [
+        report.accuracy.as_ref().map(accuracy::text),
+        report.decisions.as_ref().map(decisions_text),
+        report.cache.as_ref().map(replay_text),
+        report.messages.as_ref().map(messages_text),
+        report.scale.as_ref().map(scale_text),
+        report.balancing.as_ref().map(balancing_text),
+        report.mailboxes.as_ref().map(mailboxes_text),
+    ];
+    for part in parts.into_iter().flatten() {
+        let _ = write!(text, "\n{part}\n");
     }
     text.push('\n');
     for failure in &report.failures {
@@ -52,52 +65,105 @@ fn table<const N: usize>(header: [&str; N]) -> Table {
     table
 }
 
-fn accuracy_text(accuracy: &Accuracy) -> String {
-    let mut text = format!("{}, {:.0} texts/s embedded", accuracy.model, accuracy.embedded_per_s);
-    if let Some(peer) = &accuracy.peer {
-        let _ = write!(text, "; {peer}");
-    }
-    text.push('\n');
-    for set in &accuracy.sets {
-        let _ = write!(text, "\n{}\n", set_text(set));
-    }
-    text
+fn decisions_text(decisions: &Decisions) -> String {
+    let size = format!("{} routes, {} agents", decisions.routes, decisions.agents);
+    let mut rows = series_table(&format!("Decisions, {size}"));
+    series_row(&mut rows, "known to the letter", &decisions.known);
+    series_row(&mut rows, "never asked before", &decisions.new);
+    let mut latencies = latency_table();
+    timed_rows(&mut latencies, "", &decisions.timed);
+    format!("{rows}\n\n{latencies}")
 }
 
-fn set_text(set: &SetReport) -> String {
+fn timed_rows(rows: &mut Table, title: &str, timed: &Timed) {
+    for (kind, latency) in &timed.over_the_bus {
+        latency_row(rows, &format!("{title}{}, over the bus", known(*kind)), latency);
+    }
+    for (kind, latency) in &timed.in_the_service {
+        latency_row(rows, &format!("{title}{}, in the service", known(*kind)), latency);
+    }
+}
+
+fn known(kind: CacheUse) -> &'static str {
+    match kind {
+        CacheUse::Exact => "exact hit",
+        CacheUse::Near => "near hit",
+        CacheUse::Miss => "miss",
+    }
+}
+
+fn replay_text(replay: &Replay) -> String {
     let title = format!(
-        "{}: {} routes, {} asked, {} out of scope",
-        set.name, set.routes, set.test, set.out_of_scope
+        "{} texts of {}, {} different, {} of these out of scope",
+        replay.asked, replay.set, replay.different, replay.out_of_scope
+    );
+    let mut rows = table([title.as_str(), "count", "abstained", "wrong"]);
+    for (name, answers) in
+        [("exact hit", replay.exact), ("near hit", replay.near), ("miss", replay.miss)]
+    {
+        let Answers { count, abstained, wrong } = answers;
+        let numbers = [count, abstained, wrong].map(|n| n.to_string());
+        rows.add_row(std::iter::once(name.to_owned()).chain(numbers));
+    }
+    format!(
+        "{rows}\nHits {}, of which wrong {}; of the others wrong {}",
+        percent(replay.hit_ratio),
+        percent(replay.wrong_hit_ratio),
+        percent(replay.wrong_miss_ratio)
+    )
+}
+
+fn messages_text(messages: &Messages) -> String {
+    let mut rows = series_table("Messages by intent");
+    series_row(&mut rows, "known to the letter", &messages.known);
+    series_row(&mut rows, "never sent before", &messages.new);
+    let mut latencies = latency_table();
+    latency_row(&mut latencies, "known, until acknowledged", &messages.known_latency);
+    latency_row(&mut latencies, "new, until acknowledged", &messages.new_latency);
+    format!("{rows}\n\n{latencies}")
+}
+
+fn scale_text(scale: &Scale) -> String {
+    let mut rows = latency_table();
+    let mut text = String::new();
+    for sized in [&scale.few, &scale.many] {
+        let size = format!("{} routes, {} agents", sized.fleet.routes, sized.fleet.agents);
+        timed_rows(&mut rows, &format!("{size}: "), &sized.timed);
+        let _ = writeln!(
+            text,
+            "{size}: declared in {:.1} s, followed {:.1} s later",
+            sized.declared_s, sized.settled_s
+        );
+    }
+    for (kind, ratio) in &scale.slowdown_p50 {
+        let _ = writeln!(text, "{} slower by {ratio:.2} (p50, over the bus)", known(*kind));
+    }
+    format!("{rows}\n{text}")
+}
+
+fn balancing_text(balancing: &Balancing) -> String {
+    let title = format!(
+        "{} agents, one slow, one failing, {:.0} messages/s",
+        balancing.agents, balancing.rate_per_s
     );
     let mut rows = table([
         title.as_str(),
-        "examples",
-        "accuracy",
-        "AUROC",
-        "calibration error",
-        "coverage",
-        "precision",
-        "strangers taken",
-        "build s",
-        "decide p50, us",
+        "p50, ms",
+        "p99, ms",
+        "deliveries failed",
+        "never handled",
+        "handled by the slow one",
     ]);
-    for of_shots in &set.shots {
-        for (name, router) in &of_shots.routers {
-            let mean = &router.mean;
-            let shots = of_shots.shots.map_or_else(|| "all".to_owned(), |shots| shots.to_string());
-            rows.add_row([
-                name.clone(),
-                shots,
-                percent(Some(mean.accuracy)),
-                number(mean.out_of_scope_auroc, 3),
-                number(mean.calibration_error, 3),
-                percent(mean.coverage),
-                percent(mean.precision),
-                percent(mean.strangers_taken),
-                format!("{:.2}", mean.build_s),
-                number(mean.decide_p50_us, 0),
-            ]);
-        }
+    let plain = std::iter::once(("plain round-robin, no breakers", &balancing.plain));
+    for (name, one) in plain.chain(balancing.strategies.iter().map(|(name, one)| (*name, one))) {
+        rows.add_row([
+            name.to_owned(),
+            format!("{:.1}", one.latency.p50_us as f64 / 1_000.0),
+            format!("{:.1}", one.latency.p99_us as f64 / 1_000.0),
+            percent(Some(one.failed_deliveries)),
+            percent(Some(one.unhandled)),
+            one.handled_by_slow.to_string(),
+        ]);
     }
     rows.to_string()
 }

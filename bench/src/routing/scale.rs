@@ -1,0 +1,156 @@
+//! Decisions in a small and in a large fleet: how much slower the large one is.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use futures::{StreamExt, TryStreamExt, stream};
+use serde::Serialize;
+use tokio::task::JoinHandle;
+use troupe_bus::Bus;
+use troupe_contract::registry::{Heartbeat, HeartbeatRequest, Register, RegisterAgent};
+use troupe_contract::routing::CacheUse;
+use troupe_domain::limits::MAX_CONCURRENT_TASKS;
+use troupe_domain::{AgentStatus, Capability, Name, Surface};
+use troupe_semantic_routing::Config;
+
+use super::decisions::{self, Timed};
+use super::options::{Fleet, Sizes};
+use super::stack::Stack;
+use super::{fleet, phrases};
+use crate::agents::ROLE;
+use crate::stack::connect;
+
+/// Requests that are under way while a fleet is made.
+const AT_ONCE: usize = 32;
+/// How often a fleet says that it is there.
+const BEAT: Duration = Duration::from_secs(20);
+/// How well an agent does what it can.
+const PROFICIENCY: f64 = 0.9;
+
+/// Both fleets.
+#[derive(Debug, Clone, Serialize)]
+pub struct Scale {
+    /// The small one.
+    pub few: Sized,
+    /// The large one.
+    pub many: Sized,
+    /// By how much the median of the large one is slower, by what the cache knew.
+    pub slowdown_p50: BTreeMap<CacheUse, f64>,
+}
+
+/// One fleet.
+#[derive(Debug, Clone, Serialize)]
+pub struct Sized {
+    /// Its size.
+    #[serde(flatten)]
+    pub fleet: Fleet,
+    /// Seconds to register the agents and to declare the routes.
+    pub declared_s: f64,
+    /// Seconds from then until decisions follow the last of them.
+    pub settled_s: f64,
+    /// Decisions, one after the other.
+    #[serde(flatten)]
+    pub timed: Timed,
+}
+
+/// Measures both, each on a stack of its own.
+pub(super) async fn run(sizes: Sizes) -> Result<Scale> {
+    let few = one(sizes.few, sizes.rounds).await?;
+    let many = one(sizes.many, sizes.rounds).await?;
+    let slowdown_p50 = few.timed.over_the_bus.iter().filter_map(|(kind, few)| {
+        let many = many.timed.over_the_bus.get(kind)?;
+        (few.count > 0 && many.count > 0)
+            .then(|| (*kind, many.p50_us as f64 / few.p50_us.max(1) as f64))
+    });
+    Ok(Scale { slowdown_p50: slowdown_p50.collect(), few, many })
+}
+
+async fn one(size: Fleet, rounds: usize) -> Result<Sized> {
+    super::say(&format!("scale: {} routes, {} agents", size.routes, size.agents));
+    let stack = Stack::start(Config::default()).await?;
+    let bus = connect(&stack.nats.url(), "operator").await?;
+    let began = Instant::now();
+    let names = (0..size.agents).map(|n| Name::parse(&format!("agent-{n}")));
+    let names = names.collect::<Result<Vec<_>, _>>()?;
+    register(&bus, &names).await?;
+    let beating = Beating(tokio::spawn(beat(bus.clone(), names.clone())));
+    let texts: Vec<String> = (0..size.routes).map(phrases::made).collect();
+    declare(&bus, &texts, size.agents).await?;
+    let declared_s = began.elapsed().as_secs_f64();
+    super::say("scale: waiting until decisions follow");
+    let began = Instant::now();
+    let last = size.routes.checked_sub(1).context("at least one route")?;
+    let probe = (texts[last].clone(), route(last)?);
+    fleet::settled(&bus, vec![probe]).await?;
+    let settled_s = began.elapsed().as_secs_f64();
+    super::say("scale: decisions");
+    // From all over the table.
+    let step = (texts.len() / rounds.clamp(1, texts.len())).max(1);
+    let asked: Vec<String> = texts.iter().step_by(step).cloned().collect();
+    let timed = decisions::time(&bus, &asked, rounds).await?;
+    drop(beating);
+    stack.stop().await?;
+    Ok(Sized { fleet: size, declared_s, settled_s, timed })
+}
+
+fn route(number: usize) -> Result<Name> {
+    Ok(Name::parse(&format!("route-{number}"))?)
+}
+
+fn skill(agent: usize) -> Result<Name> {
+    Ok(Name::parse(&format!("skill-{agent}"))?)
+}
+
+/// Registers a fleet over one connection. Each agent shares its two skills with a neighbour each.
+async fn register(bus: &Bus, names: &[Name]) -> Result<()> {
+    let agents = names.len();
+    let registering = names.to_vec().into_iter().enumerate().map(|(number, name)| async move {
+        let mut can = vec![skill(number)?, skill((number + 1) % agents)?];
+        can.dedup();
+        let declaration = RegisterAgent {
+            id: None,
+            role: Name::parse(ROLE)?,
+            persona: None,
+            capabilities: can.into_iter().map(|name| Capability::new(name, PROFICIENCY)).collect(),
+            surface: Surface::Cli,
+            max_concurrent_tasks: MAX_CONCURRENT_TASKS,
+            parent_agent_id: None,
+            session_id: None,
+            status: AgentStatus::Active,
+            metadata: None,
+        };
+        fleet::ask_as::<Register>(bus, &name, &declaration).await.map(drop)
+    });
+    stream::iter(registering).buffer_unordered(AT_ONCE).try_collect().await
+}
+
+/// A route for each text, in turn over the skills.
+async fn declare(bus: &Bus, texts: &[String], agents: usize) -> Result<()> {
+    let routes = texts
+        .iter()
+        .enumerate()
+        .map(|(number, text)| Ok((route(number)?, skill(number % agents)?, vec![text.clone()])));
+    fleet::declare(bus, routes.collect::<Result<Vec<_>>>()?).await
+}
+
+/// Ends heartbeats when it is dropped.
+struct Beating(JoinHandle<()>);
+
+impl Drop for Beating {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn beat(bus: Bus, names: Vec<Name>) {
+    loop {
+        tokio::time::sleep(BEAT).await;
+        for name in &names {
+            let heartbeat = HeartbeatRequest::default();
+            if let Err(why) = fleet::ask_as::<Heartbeat>(&bus, name, &heartbeat).await {
+                tracing::warn!(%why, "a heartbeat of a benchmark's agent was not taken");
+            }
+        }
+    }
+}
