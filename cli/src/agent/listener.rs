@@ -53,7 +53,7 @@ impl Listener {
         let settings = MailboxSettings {
             max_messages: 1,
             without_answers: !hearing.with_answers,
-            ..MailboxSettings::default()
+            ack_wait: hearing.ack_wait,
         };
         let hearing = Arc::new(hearing);
         let listening = Listening {

@@ -26,6 +26,8 @@ pub(crate) struct Hearing {
     pub(crate) kill_grace: Duration,
     /// Whether responses are messages as others; or left to whoever waits for them.
     pub(crate) with_answers: bool,
+    /// How long a message is out before it must be renewed, which happens by itself.
+    pub(crate) ack_wait: Duration,
 }
 
 /// Why a program was stopped before its end.

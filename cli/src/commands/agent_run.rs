@@ -8,7 +8,9 @@ use anyhow::{Context, Result};
 use clap::Args;
 use troupe_bus::port::{System, World};
 use troupe_client::Declaration;
-use troupe_domain::limits::{MAX_CONCURRENT_TASKS, MAX_NAME_CHARS, MAX_WAIT_MS};
+use troupe_domain::limits::{
+    MAX_CONCURRENT_TASKS, MAX_LEASE_MS, MAX_NAME_CHARS, MAX_WAIT_MS, MIN_LEASE_MS,
+};
 use troupe_domain::{AgentId, Capability, Name, Role};
 use troupe_runtime::Signals;
 
@@ -52,6 +54,9 @@ pub(crate) struct AgentRunArgs {
     /// program itself.
     #[arg(long, requires = "on_message")]
     responses: bool,
+    /// How long a message stays with an agent that gives no sign of life, before it is delivered again.
+    #[arg(long, value_name = "MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(MIN_LEASE_MS..=MAX_LEASE_MS))]
+    ack_wait_ms: u64,
     /// How many tasks at once, and how many messages.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_CONCURRENT_TASKS)))]
     concurrency: u32,
@@ -156,6 +161,7 @@ fn hearing(global: &Global, args: &AgentRunArgs, name: &Name) -> Result<Option<H
         nats_url: global.nats_url.clone(),
         kill_grace: Duration::from_millis(args.kill_grace_ms),
         with_answers: args.responses,
+        ack_wait: Duration::from_millis(args.ack_wait_ms),
     }))
 }
 

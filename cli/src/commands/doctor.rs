@@ -13,8 +13,10 @@ use tokio::time::timeout;
 use troupe_bus::port::{System, World};
 use troupe_client::{CallOptions, Troupe};
 use troupe_contract::Service;
-use troupe_contract::registry::{Heartbeat, HeartbeatRequest};
+use troupe_contract::registry::{Empty, Heartbeat, HeartbeatRequest};
+use troupe_contract::routing::RoutingStats;
 use troupe_domain::{Code, Timestamp};
+use troupe_embedding::{Model, ModelSettings};
 use troupe_parts::{Installed, PARTS, Progress};
 
 use crate::args::Global;
@@ -28,8 +30,8 @@ const TOLERATED_SKEW_MS: u64 = 2_000;
 /// Characters of what was found in the table.
 const FOUND_CHARS: usize = 100;
 
-/// Check the parts (and fetch what is missing), the server, the services and the clock; exit code 1
-/// if something is wrong.
+/// Check the parts (and fetch what is missing), the embedding model, the server, the services and the
+/// clock; exit code 1 if something is wrong.
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
     /// Only look at this machine, not at a running fleet.
@@ -56,6 +58,7 @@ fn check(what: impl Into<String>, found: Result<String, (String, String)>) -> Ch
 
 pub(crate) async fn run(global: &Global, args: DoctorArgs) -> Result<ExitCode> {
     let mut checks = parts().await?;
+    checks.push(model().await?);
     if !args.offline {
         checks.push(server(&global.nats_url).await);
         fleet(global, &mut checks).await;
@@ -88,6 +91,19 @@ async fn parts() -> Result<Vec<Check>> {
         PARTS.iter().map(find).collect()
     });
     Ok(checks.await?)
+}
+
+/// Whether text can be embedded here: the library is loaded, the model opened, and one text tried.
+async fn model() -> Result<Check> {
+    let tried = spawn_blocking(|| Model::find(&ModelSettings::default())).await?;
+    let found = match tried {
+        Ok(model) => Ok(format!("{} runs, {} dimensions", model.id(), model.dimensions())),
+        Err(why) => {
+            let advice = "see the parts above; without it intents are routed by capability alone";
+            Err((output::short(&why.to_string(), FOUND_CHARS), advice.to_owned()))
+        }
+    };
+    Ok(check("embedding", found))
 }
 
 /// What the server says of itself to whoever connects.
@@ -159,7 +175,26 @@ async fn fleet(global: &Global, checks: &mut Vec<Check>) {
     for service in Service::ALL {
         checks.push(ping(&connected, service).await);
     }
+    checks.push(mailboxes(&connected).await);
     checks.push(clock(&connected).await);
+}
+
+/// Whether the shards of the routing service answer, and not only the service.
+async fn mailboxes(troupe: &Troupe) -> Check {
+    let options = CallOptions::within(Duration::from_millis(CHECK_LIMIT_MS));
+    let answer = troupe.call_with::<RoutingStats>(&Empty {}, &options).await;
+    check(
+        "mailboxes",
+        match answer {
+            Ok(stats) => Ok(format!(
+                "{}, with {} messages that wait, {} dead letters; {} routes",
+                stats.mailboxes, stats.queued, stats.dead_letters, stats.routing.routes
+            )),
+            Err(fault) => {
+                Err((fault.to_string(), format!("see the log of {}", Service::Routing.full_name())))
+            }
+        },
+    )
 }
 
 async fn ping(troupe: &Troupe, service: Service) -> Check {

@@ -41,5 +41,18 @@ pub(crate) fn add_all(host: &Host, common: &Common, options: &StackOptions) -> R
         work,
         troupe_work_distribution::run,
     )?;
+    let mut routing = troupe_semantic_routing::Config {
+        common: common.clone(),
+        ..troupe_semantic_routing::Config::default()
+    };
+    if let Some(shards) = options.shards {
+        routing.shards = shards;
+    }
+    host.add(
+        troupe_semantic_routing::NAME,
+        troupe_semantic_routing::VERSION,
+        routing,
+        troupe_semantic_routing::run,
+    )?;
     Ok(())
 }

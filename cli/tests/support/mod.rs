@@ -92,6 +92,21 @@ impl Dev {
             .arg(script)
     }
 
+    /// An agent with the role implementer that handles messages with this shell script.
+    pub(crate) fn listener(&self, name: &str, script: &str, more: &[&str]) -> Proc {
+        self.listener_builder(name, script, more).start().unwrap()
+    }
+
+    pub(crate) fn listener_builder(&self, name: &str, script: &str, more: &[&str]) -> ProcBuilder {
+        let script = self.write(&format!("{name}.sh"), script);
+        let command = format!("exec /bin/sh {}", script.display());
+        clean(Proc::build(name, TROUPE))
+            .env("TROUPE_NATS_URL", self.nats_url())
+            .args(["agent", "run", "--name", name, "--role", "implementer"])
+            .args(more)
+            .args(["--on-message", &command])
+    }
+
     /// Submits a graph without waiting; gives the ids by key.
     pub(crate) async fn submit(&self, graph: &str) -> Value {
         let file = self.write("graph.yaml", graph);
