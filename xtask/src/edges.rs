@@ -16,7 +16,8 @@ const MAY_USE_NATS: [&str; 4] = ["troupe-bus", "troupe-testkit", "troupe-cli", "
 /// The machinery of shards, for services to stand on.
 const SHARDS: &str = "troupe-shard";
 /// Who may name Redis: services, in their store modules.
-const MAY_USE_REDIS: [&str; 2] = ["troupe-registry", "troupe-work-distribution"];
+const MAY_USE_REDIS: [&str; 3] =
+    ["troupe-registry", "troupe-semantic-routing", "troupe-work-distribution"];
 /// What runs models, and the only crate that may name it.
 const MODELS: [&str; 4] = ["fastembed", "hf-hub", "ort", "tokenizers"];
 const MAY_USE_MODELS: &str = "troupe-embedding";

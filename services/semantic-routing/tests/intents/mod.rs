@@ -2,17 +2,18 @@
 #![allow(dead_code, unreachable_pub, missing_docs)] // each test file uses a part of it
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
-use troupe_bus::port::System;
+use troupe_bus::port::{System, World};
 use troupe_bus::{Bus, Settings};
 use troupe_contract::registry::{Deregister, Register, RegisterAgent};
 use troupe_contract::routing::{Resolution, ResolveRequest, Route};
 use troupe_domain::agent::Timing;
 use troupe_domain::message::Intent;
-use troupe_domain::{Fault, Name};
+use troupe_domain::{Fault, Name, Timestamp};
 use troupe_semantic_routing::intents::{Choice, Config, End, Intents, Outcome, Setup};
 use troupe_testkit::{NatsServer, eventually};
 
@@ -45,23 +46,19 @@ impl Stage {
         Self { nats, registry, redis_url: None }
     }
 
-    pub async fn intents_with(&self, config: Config) -> Arc<Intents> {
+    pub async fn intents_in(&self, config: Config, world: Arc<dyn World>) -> Arc<Intents> {
         config.check().unwrap();
         let bus = connect(&self.nats, "troupe-semantic-routing").await;
-        let setup = Setup {
-            config,
-            redis_url: self.redis_url.clone(),
-            stream_replicas: 1,
-            world: Arc::new(System),
-        };
-        Intents::start(&bus, setup).await.unwrap()
+        let redis_url = self.redis_url.clone();
+        let setup = Setup { config, redis_url, stream_replicas: 1, world };
+        let intents = Intents::start(&bus, setup).await.unwrap();
+        intents.ready(PATIENCE).await;
+        intents
     }
 
     /// A replica that has learned what there is.
     pub async fn intents(&self) -> Arc<Intents> {
-        let intents = self.intents_with(Config::default()).await;
-        intents.ready(PATIENCE).await;
-        intents
+        self.intents_in(Config::default(), Arc::new(System)).await
     }
 
     /// An agent registers, or changes what it declared.
@@ -89,6 +86,26 @@ impl Stage {
 
     pub async fn leave(&self, bus: &Bus) {
         bus.call::<Deregister>(&serde_json::from_value(json!({})).unwrap()).await.unwrap();
+    }
+}
+
+/// A clock that goes on when it is told to.
+#[derive(Debug, Default)]
+pub struct Clock(AtomicI64);
+
+impl Clock {
+    pub fn pass(&self, millis: i64) {
+        self.0.fetch_add(millis, Ordering::SeqCst);
+    }
+}
+
+impl World for Clock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_800_000_000_000 + self.0.load(Ordering::SeqCst))
+    }
+
+    fn random(&self) -> u128 {
+        System.random()
     }
 }
 
