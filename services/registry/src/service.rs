@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use parking_lot::RwLock;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use troupe_bus::Bus;
@@ -22,7 +22,7 @@ use crate::handlers;
 use crate::loops::{following, hearing, judging, saving, sweeping, telling};
 use crate::rules::fleet::Fleet;
 use crate::store::agents::{AgentStore, OUTBOX_EVENTS, name_of};
-use crate::store::mailboxes::Mailboxes;
+use crate::store::mailboxes::{Counting, Mailboxes};
 use crate::store::redis::{HotTier, HotTierError};
 
 /// How long a drain waits until every event is told.
@@ -74,8 +74,6 @@ pub struct Registry {
     pub mailboxes: Mailboxes,
     /// Heartbeats heard since the start.
     pub heartbeats: AtomicU64,
-    /// Asks for the mailboxes to be counted anew.
-    pub recount: Notify,
 }
 
 /// A replica that serves.
@@ -100,7 +98,6 @@ impl Replica {
     ) -> Result<Self, Failed> {
         let copies = settings.stream_replicas.max(1);
         let agents = bus.open_stream(&stream::agents(), copies).await?;
-        let mail = bus.open_stream(&stream::mailboxes(), copies).await?;
         let events = bus.events(Service::Registry, copies).await?;
         let hot_tier = settings.redis_url.as_ref().map(|url| {
             let ttl = Duration::from_millis(settings.timing.crashed_retention_ms);
@@ -109,7 +106,7 @@ impl Replica {
         let hot_tier = hot_tier.transpose()?;
 
         let (outbox, told) = mpsc::channel(OUTBOX_EVENTS);
-        let registry = registry(bus, settings.timing, Arc::new(agents.clone()), mail, outbox);
+        let (registry, counting) = registry(bus, settings.timing, Arc::new(agents.clone()), outbox);
         let (last, untold) = fill(&registry, &agents, hot_tier.as_deref()).await?;
 
         let (stop_telling, stopped) = watch::channel(false);
@@ -124,6 +121,7 @@ impl Replica {
             stop_telling,
         };
         let follower = agents.follow(following::subjects(), last + 1);
+        spawn(&mut replica.loops, "counting", counting.run());
         replica.start_loops(follower, Arc::new(events.log), untold).await?;
         Ok(replica)
     }
@@ -142,7 +140,6 @@ impl Replica {
         }
         let (judge, verdicts) = mpsc::channel(judging::WAITING_VERDICTS);
         let ears = hearing::Ears::open(registry).await?;
-        registry.recount.notify_one();
         let outbox = registry.store.outbox().clone();
         let loops = &mut self.loops;
         spawn(loops, "hearing", hearing::run(registry.clone(), ears, judge));
@@ -150,7 +147,6 @@ impl Replica {
         spawn(loops, "judging", judging::run(registry.clone(), verdicts));
         spawn(loops, "retelling", telling::retell(events, foreign, outbox));
         spawn(loops, "purging", sweeping::purge(registry.clone()));
-        spawn(loops, "counting", sweeping::recount(registry.clone()));
         if let Some(hot_tier) = &self.hot_tier {
             spawn(loops, "saving", saving::run(registry.clone(), hot_tier.clone()));
         }
@@ -196,23 +192,23 @@ fn registry(
     bus: &Bus,
     timing: Timing,
     log: Arc<dyn Log>,
-    mail: troupe_bus::log::StreamLog,
     outbox: mpsc::Sender<OutgoingEvent>,
-) -> Arc<Registry> {
+) -> (Arc<Registry>, Counting) {
     let started = Instant::now();
     let fleet = Arc::new(RwLock::new(Fleet::new(timing, 0)));
     let world = Arc::new(System);
     let replica = name_of(troupe_bus::port::World::ulid(&System));
     let store = AgentStore::new(log, fleet.clone(), world, replica, started, outbox);
-    Arc::new(Registry {
+    let (mailboxes, counting) = Mailboxes::new(bus);
+    let registry = Registry {
         bus: bus.clone(),
         store,
         fleet,
         timing,
-        mailboxes: Mailboxes::new(mail),
+        mailboxes,
         heartbeats: AtomicU64::new(0),
-        recount: Notify::new(),
-    })
+    };
+    (Arc::new(registry), counting)
 }
 
 /// Reads every agent and what the hot tier remembers. Gives the last sequence read, and the events

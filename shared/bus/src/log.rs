@@ -72,18 +72,6 @@ impl StreamLog {
         Ok(timestamp(info.created.unix_timestamp_nanos()))
     }
 
-    /// How many messages are stored on each subject that matches `filter`.
-    pub async fn count(&self, filter: &str) -> Result<Vec<(String, usize)>, ReadError> {
-        let read = |why: &dyn std::fmt::Display| ReadError(why.to_string());
-        let mut subjects =
-            self.stream.info_with_subjects(filter).await.map_err(|why| read(&why))?;
-        let mut counts = Vec::new();
-        while let Some(row) = subjects.next().await {
-            counts.push(row.map_err(|why| read(&why))?);
-        }
-        Ok(counts)
-    }
-
     async fn publish(
         &self,
         subject: &str,

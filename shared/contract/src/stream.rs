@@ -1,6 +1,7 @@
 //! Every stream of Troupe, declared once.
 
 use crate::Service;
+use crate::ingress::Way;
 use crate::subject::PREFIX;
 
 /// What a stream does when it is full.
@@ -120,26 +121,15 @@ pub fn events() -> StreamSpec {
     }
 }
 
-/// Agents' mailboxes: messages wait here for their recipient.
-pub fn mailboxes() -> StreamSpec {
-    StreamSpec {
-        name: "TROUPE_MAILBOXES".to_owned(),
-        description: "Messages that wait for their recipient.".to_owned(),
-        subjects: vec![format!("{PREFIX}.agent.*.inbox.*")],
-        max_messages_per_subject: 0,
-        max_bytes: 512 * MIB,
-        max_age_s: 7 * 24 * 3600,
-        when_full: WhenFull::Refuse,
-        duplicate_window_s: 120,
-        metadata: Vec::new(),
-        transform: None,
-    }
-}
-
-/// Every stream, where work distribution has `shards` shards.
+/// Every stream, where each service with shards has `shards` of them.
 pub fn all(shards: u16) -> Vec<StreamSpec> {
-    let mut specs = vec![agents(), routes(), events(), mailboxes()];
-    specs.extend((0..shards).map(|shard| shard_log(Service::Work, shard, shards, WORK_LOG_BYTES)));
+    let mut specs = vec![agents(), routes(), events()];
+    specs.extend(Way::ALL.map(|way| way.stream(shards)));
+    for (service, max_bytes) in
+        [(Service::Work, WORK_LOG_BYTES), (Service::Routing, ROUTING_LOG_BYTES)]
+    {
+        specs.extend((0..shards).map(|shard| shard_log(service, shard, shards, max_bytes)));
+    }
     specs
 }
 
@@ -147,6 +137,14 @@ pub fn all(shards: u16) -> Vec<StreamSpec> {
 mod tests {
     use super::*;
     use crate::subject;
+
+    #[test]
+    fn no_two_streams_have_a_name_in_common() {
+        let names: Vec<String> = all(4).into_iter().map(|spec| spec.name).collect();
+        let distinct: std::collections::BTreeSet<&String> = names.iter().collect();
+        assert_eq!(distinct.len(), names.len(), "{names:?}");
+        assert!(names.iter().any(|name| name == "TROUPE_INGRESS_INBOX"));
+    }
 
     #[test]
     fn a_shards_stream_and_subjects_follow_from_its_service() {

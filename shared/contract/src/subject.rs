@@ -70,11 +70,6 @@ pub fn route_states() -> String {
     format!("{PREFIX}.state.route.*")
 }
 
-/// `troupe.v1.agent.<recipient>.inbox.*`: an agent's mailbox.
-pub fn mailbox(recipient: &Name) -> String {
-    format!("{PREFIX}.agent.{recipient}.inbox.*")
-}
-
 /// `troupe.v1.internal.<service>.shard.<shard>`: where the owner of a shard answers its peers.
 pub fn shard_owner(service: Service, shard: u16) -> String {
     format!("{PREFIX}.internal.{}.shard.{shard}", service.token())

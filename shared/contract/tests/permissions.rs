@@ -137,8 +137,8 @@ async fn an_agent_cannot_speak_as_another() {
         "troupe.v1.internal.work.ready",
         "_INBOX.bob.x1",
         "$JS.API.STREAM.DELETE.TROUPE_EVENTS",
-        "$JS.API.STREAM.MSG.GET.TROUPE_MAILBOXES",
-        "$JS.API.CONSUMER.CREATE.TROUPE_MAILBOXES.x",
+        "$JS.API.STREAM.MSG.GET.TROUPE_INGRESS_INBOX",
+        "$JS.API.CONSUMER.CREATE.TROUPE_INGRESS_INBOX.x",
     ] {
         alice.is_refused_to_publish(subject).await;
     }

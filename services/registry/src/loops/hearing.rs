@@ -21,13 +21,11 @@ use crate::loops::owning::Peers;
 use crate::rules::declare::check_running;
 use crate::rules::fleet::Hearing;
 use crate::service::Registry;
-use crate::store::mailboxes::Mailboxes;
 
 /// What this replica listens to.
 #[derive(Debug)]
 pub struct Ears {
     heartbeats: Listener,
-    mail: Listener,
     pulses: Listener,
 }
 
@@ -38,7 +36,6 @@ impl Ears {
         let heartbeats = subject::operation(Service::Registry, Heartbeat::OPERATION);
         Ok(Self {
             heartbeats: bus.listen(&heartbeats).await?,
-            mail: bus.listen(&Mailboxes::subjects()).await?,
             pulses: bus.listen(&subject::presence(Service::Registry)).await?,
         })
     }
@@ -60,10 +57,6 @@ pub async fn run(
             biased;
             heartbeat = ears.heartbeats.next() => match heartbeat {
                 Some(heartbeat) => take_heartbeat(&registry, &heartbeat),
-                None => return,
-            },
-            message = ears.mail.next() => match message {
-                Some(message) => registry.mailboxes.heard(&message.subject),
                 None => return,
             },
             pulse = ears.pulses.next() => {
@@ -113,8 +106,6 @@ fn take_pulse(registry: &Registry, peers: &Peers, verdicts: &mpsc::Sender<(Agent
     };
     if gap {
         tracing::warn!("this replica was paused or cut off; silence meanwhile does not count");
-        registry.mailboxes.lost_track();
-        registry.recount.notify_one();
     }
     for (agent, silence) in due {
         if matches!(silence, Silence::Missed(_)) && !peers.is_mine(&agent, now_ms) {

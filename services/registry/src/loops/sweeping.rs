@@ -1,4 +1,4 @@
-//! Sweeping: what is left of removed agents, and the count of the mailboxes.
+//! Sweeping: what is left of removed agents.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +11,6 @@ use crate::service::Registry;
 const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
 /// How long the last word on a removed agent is kept, for replicas that are behind.
 const KEEP_REMOVED_MS: i64 = 600_000;
-/// How long to wait before the mailboxes are counted again after a failure.
-const RECOUNT_RETRY: Duration = Duration::from_secs(1);
 
 /// Purges what is left of removed agents, for ever.
 pub async fn purge(registry: Arc<Registry>) {
@@ -21,16 +19,5 @@ pub async fn purge(registry: Arc<Registry>) {
         let moment = Timestamp::from_millis(now.saturating_sub(KEEP_REMOVED_MS));
         registry.store.purge_removed(moment).await;
         tokio::time::sleep(SWEEP_INTERVAL).await;
-    }
-}
-
-/// Counts the mailboxes whenever it is asked for, until it works.
-pub async fn recount(registry: Arc<Registry>) {
-    loop {
-        registry.recount.notified().await;
-        while let Err(why) = registry.mailboxes.recount().await {
-            tracing::debug!(%why, "counting the mailboxes; again");
-            tokio::time::sleep(RECOUNT_RETRY).await;
-        }
     }
 }

@@ -1,113 +1,108 @@
-//! How many messages wait in an agent's mailbox.
+//! How many messages wait in an agent's mailbox: semantic routing knows.
 //!
-//! Invariant: an agent that may have mail is counted exactly, from the stream; one for whom nothing
-//! was ever heard costs nothing. Everything is counted once at the start and after every gap in the
-//! listening, because a message could have come unheard.
+//! Invariants: heartbeats that come together ask together, so that a fleet costs a few questions a
+//! second; a heartbeat waits for at most [`COUNT_TIMEOUT`]; while routing does not answer nobody waits
+//! for it, and the count is unknown.
 
-use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
-use troupe_bus::log::StreamLog;
-use troupe_bus::port::ReadError;
-use troupe_contract::subject;
-use troupe_domain::{AgentId, Name};
+use troupe_bus::{Bus, CallOptions};
+use troupe_contract::routing::{Pending, PendingRequest};
+use troupe_domain::AgentId;
+use troupe_domain::limits::MAX_PAGE_ROWS;
 
-/// Agents that may have mail and are remembered; past that, every one is counted.
-pub const MAX_REMEMBERED_MAILBOXES: usize = 100_000;
 /// How long a heartbeat waits for the count.
-const COUNT_TIMEOUT: Duration = Duration::from_millis(250);
-/// How long a message that was heard may take to be stored.
-const STORED_WITHIN: Duration = Duration::from_secs(5);
+pub const COUNT_TIMEOUT: Duration = Duration::from_millis(250);
+/// How long a question waits for others that go with it.
+const GATHER_FOR: Duration = Duration::from_millis(5);
+/// How long routing is left alone after it did not answer.
+const LEFT_ALONE_FOR: Duration = Duration::from_secs(1);
+/// Heartbeats that may wait for their count; the next one goes without.
+const MAX_WAITING: usize = 16_384;
+/// Questions on their way at once.
+const MAX_QUESTIONS: usize = 8;
 
-#[derive(Debug, Default)]
-struct Known {
-    /// When a message for the agent was last heard.
-    maybe: HashMap<AgentId, Instant>,
-    /// Whether everything was counted since the last gap, and fits.
-    complete: bool,
-}
+type Asked = (AgentId, oneshot::Sender<u64>);
 
-/// The mailboxes' stream, as a counter.
+/// The mailboxes, as a counter.
 #[derive(Debug, Clone)]
 pub struct Mailboxes {
-    log: StreamLog,
-    known: Arc<Mutex<Known>>,
+    asked: mpsc::Sender<Asked>,
+}
+
+/// What answers the counter: to be run beside the heartbeats.
+#[derive(Debug)]
+pub struct Counting {
+    bus: Bus,
+    asked: mpsc::Receiver<Asked>,
 }
 
 impl Mailboxes {
-    /// A counter over the mailboxes' stream.
-    pub fn new(log: StreamLog) -> Self {
-        Self { log, known: Arc::default() }
-    }
-
-    /// The subjects of all mailboxes.
-    pub fn subjects() -> String {
-        format!("{}.agent.*.inbox.*", subject::PREFIX)
-    }
-
-    /// A message went to `subject` just now.
-    pub fn heard(&self, subject: &str) {
-        let Some(id) = recipient(subject) else { return };
-        let mut known = self.known.lock();
-        if known.maybe.len() < MAX_REMEMBERED_MAILBOXES || known.maybe.contains_key(&id) {
-            known.maybe.insert(id, Instant::now());
-        } else {
-            known.complete = false;
-        }
-    }
-
-    /// Messages may have come unheard: until they are counted, every agent may have mail.
-    pub fn lost_track(&self) {
-        self.known.lock().complete = false;
-    }
-
-    /// Counts all mailboxes.
-    pub async fn recount(&self) -> Result<(), ReadError> {
-        let counts = self.log.count(&Self::subjects()).await?;
-        let mut known = self.known.lock();
-        let now = Instant::now();
-        for (subject, _) in counts {
-            if let Some(id) = recipient(&subject) {
-                known.maybe.insert(id, now);
-            }
-        }
-        known.complete = known.maybe.len() <= MAX_REMEMBERED_MAILBOXES;
-        Ok(())
+    /// A counter, and what answers it.
+    pub fn new(bus: &Bus) -> (Self, Counting) {
+        let (asked, questions) = mpsc::channel(MAX_WAITING);
+        (Self { asked }, Counting { bus: bus.clone(), asked: questions })
     }
 
     /// Messages that wait for `id`; `None` if nobody could tell in time.
     pub async fn pending(&self, id: &AgentId) -> Option<u64> {
-        {
-            let known = self.known.lock();
-            if known.complete && !known.maybe.contains_key(id) {
-                return Some(0);
+        let (answer, counted) = oneshot::channel();
+        self.asked.try_send((id.clone(), answer)).ok()?;
+        timeout(COUNT_TIMEOUT, counted).await.ok()?.ok()
+    }
+}
+
+impl Counting {
+    /// Gathers questions and asks them, until the counter is gone.
+    pub async fn run(mut self) {
+        let mut questions: JoinSet<bool> = JoinSet::new();
+        let mut alone_until = Instant::now();
+        while let Some(first) = self.asked.recv().await {
+            let together = self.gather(first).await;
+            while let Some(answered) = questions.try_join_next() {
+                if answered.is_ok_and(|answered| !answered) {
+                    alone_until = Instant::now() + LEFT_ALONE_FOR;
+                }
+            }
+            // Whoever is dropped here learns at once that nobody can tell.
+            if Instant::now() < alone_until || questions.len() >= MAX_QUESTIONS {
+                continue;
+            }
+            questions.spawn(ask(self.bus.clone(), together));
+        }
+    }
+
+    async fn gather(&mut self, first: Asked) -> Vec<Asked> {
+        let mut together = vec![first];
+        let until = Instant::now() + GATHER_FOR;
+        while together.len() < MAX_PAGE_ROWS {
+            match tokio::time::timeout_at(until, self.asked.recv()).await {
+                Ok(Some(next)) => together.push(next),
+                Ok(None) | Err(_) => break,
             }
         }
-        let counts = timeout(COUNT_TIMEOUT, self.log.count(&subject::mailbox(id))).await;
-        let pending = counts.ok()?.ok()?.iter().map(|(_, count)| *count as u64).sum();
-        let mut known = self.known.lock();
-        if pending == 0 && known.maybe.get(id).is_some_and(|at| at.elapsed() > STORED_WITHIN) {
-            known.maybe.remove(id);
+        together
+    }
+}
+
+/// Asks routing, and answers; false if it does not tell.
+async fn ask(bus: Bus, together: Vec<Asked>) -> bool {
+    let (agent_ids, answers): (Vec<AgentId>, Vec<_>) = together.into_iter().unzip();
+    let options = CallOptions { retry_unheard: false, ..CallOptions::within(COUNT_TIMEOUT) };
+    let reply = bus.call_with::<Pending>(&PendingRequest { agent_ids }, &options).await;
+    let counts = match reply {
+        Ok(reply) => reply.pending,
+        Err(fault) => {
+            tracing::debug!(%fault, "routing does not tell how many messages wait");
+            return false;
         }
-        Some(pending)
+    };
+    for (answer, count) in answers.into_iter().zip(counts) {
+        // Who asked may have gone on without.
+        let _ = answer.send(count);
     }
-}
-
-/// The agent of `troupe.v1.agent.<recipient>.inbox.<sender>`.
-fn recipient(subject: &str) -> Option<AgentId> {
-    Name::parse(subject.split('.').nth(3)?).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_recipient_is_read_from_the_subject_that_the_contract_makes() {
-        let id = Name::parse("me").unwrap();
-        assert_eq!(recipient(&subject::mailbox(&id)), Some(id));
-    }
+    true
 }

@@ -49,17 +49,17 @@ pub async fn inbox(routing: &Routing, call: Call<InboxRequest>) -> Result<InboxR
     };
     let mut draining = routing.draining.clone();
     let mut ticket = None;
-    let mut looked = false;
+    // What the last look found, where it must not be looked again.
+    let mut seen: Option<InboxReply> = None;
     loop {
-        if !looked || routing.may_have_mail(&call.caller) {
+        if seen.is_none() || routing.may_have_mail(&call.caller) {
             let mut reply =
                 answer_of!(routing.ask(&call.caller, pull.clone(), answer_by).await?, Inbox)?;
-            let is_over = wait_ms == 0 || Instant::now() >= wait_until || *draining.borrow();
-            if !reply.messages.is_empty() || is_over {
+            if !reply.messages.is_empty() || wait_ms == 0 || Instant::now() >= wait_until {
                 routing.hand_over(&mut reply.messages, call.trace.as_ref());
                 return Ok(reply);
             }
-            looked = true;
+            seen = Some(reply);
         }
         // Join the line, and look once more: what came in between would wake nobody.
         let Some(place) = ticket.take() else {
@@ -71,10 +71,13 @@ pub async fn inbox(routing: &Routing, call: Call<InboxRequest>) -> Result<InboxR
         let woken = tokio::select! {
             () = place.called.notified() => true,
             () = tokio::time::sleep_until(look_again) => false,
-            _ = draining.wait_for(|draining| *draining) => false,
+            // The shards are leaving: whoever asks again asks another replica.
+            _ = draining.wait_for(|draining| *draining) => {
+                return Ok(seen.unwrap_or(InboxReply { messages: Vec::new(), remaining: 0 }));
+            }
         };
         // The last look of a poll is always at the mailbox itself.
-        looked &= Instant::now() < wait_until && !*draining.borrow();
+        seen = seen.filter(|_| Instant::now() < wait_until);
         if !woken {
             ticket = Some(place);
         }

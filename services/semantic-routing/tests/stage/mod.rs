@@ -9,6 +9,7 @@ use troupe_contract::Endpoint;
 use troupe_contract::routing::*;
 use troupe_domain::message::MessageSpec;
 use troupe_domain::{Fault, Name};
+use troupe_embedding::ModelChoice;
 use troupe_semantic_routing::{Config, Replica};
 use troupe_testkit::NatsServer;
 
@@ -29,6 +30,13 @@ pub async fn call<E: Endpoint>(bus: &Bus, request: Value) -> Result<E::Reply, Fa
     bus.call_with::<E>(&request, &CallOptions::within(PATIENCE)).await
 }
 
+/// Messaging needs no model, and intents with capabilities neither.
+pub fn without_model() -> Config {
+    let mut config = Config::default();
+    config.intents.model.choice = ModelChoice::Folder("/nowhere".into());
+    config
+}
+
 pub struct Stage {
     // In this order, so that the replicas end before their server.
     pub replicas: Vec<Replica>,
@@ -38,7 +46,7 @@ pub struct Stage {
 
 impl Stage {
     pub async fn start() -> Self {
-        Self::with(Config::default(), 1).await
+        Self::with(without_model(), 1).await
     }
 
     pub async fn with(config: Config, replicas: usize) -> Self {

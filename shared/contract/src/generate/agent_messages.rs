@@ -13,32 +13,32 @@ const TOPIC: &str = "{topic}";
 /// What happens to a message once it is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Carried {
-    /// A stream keeps it for its recipient.
-    Stored,
-    /// Whoever is subscribed at that moment gets it.
-    Live,
-    /// The subject is taken; no service handles it yet.
-    Reserved,
+    /// Semantic routing puts it into mailboxes.
+    Delivered,
+    /// The same; and whoever is subscribed at that moment hears it as well.
+    DeliveredAndLive,
 }
 
 impl Carried {
     /// The word in documents.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Stored => "stored",
-            Self::Live => "live",
-            Self::Reserved => "reserved",
+            Self::Delivered => "delivered",
+            Self::DeliveredAndLive => "delivered_and_live",
         }
     }
 
     /// One sentence.
     pub const fn summary(self) -> &'static str {
         match self {
-            Self::Stored => "A stream keeps the message until it is read or too old.",
-            Self::Live => {
-                "Whoever is subscribed at that moment gets the message; nothing keeps it."
+            Self::Delivered => {
+                "A stream keeps the message until semantic routing has put it into the mailboxes \
+                 of those whom it is for."
             }
-            Self::Reserved => "The subject is taken; no service handles it yet.",
+            Self::DeliveredAndLive => {
+                "A stream keeps the message until semantic routing has put it into the mailboxes \
+                 of those whom it is for; whoever is subscribed at that moment hears it as well."
+            }
         }
     }
 }
@@ -65,28 +65,28 @@ pub const ALL: [AgentMessage; 4] = [
         name: "mailbox",
         tail: "agent.{recipient}.inbox.{sender}",
         summary: "A message to one agent.",
-        carried: Carried::Stored,
+        carried: Carried::Delivered,
         public: false,
     },
     AgentMessage {
         name: "topic",
         tail: "topic.{topic}.{sender}",
         summary: "A message to whoever follows a topic; a topic is 1 to 8 names with dots between.",
-        carried: Carried::Live,
+        carried: Carried::DeliveredAndLive,
         public: true,
     },
     AgentMessage {
         name: "broadcast",
         tail: "broadcast.{sender}",
         summary: "A message to the whole fleet.",
-        carried: Carried::Live,
+        carried: Carried::DeliveredAndLive,
         public: true,
     },
     AgentMessage {
         name: "intent",
         tail: "intent.{sender}",
         summary: "A message to whoever can act on it.",
-        carried: Carried::Reserved,
+        carried: Carried::Delivered,
         public: false,
     },
 ];
@@ -138,6 +138,7 @@ impl AgentMessage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ingress::Way;
     use troupe_domain::Name;
 
     #[test]
@@ -151,11 +152,19 @@ mod tests {
     }
 
     #[test]
-    fn the_mailbox_is_the_one_that_is_stored_and_is_read_by_its_owner_alone() {
-        let mailbox = ALL[0];
+    fn each_is_taken_in_by_the_stream_of_its_way() {
+        for (message, way) in ALL.into_iter().zip(Way::ALL) {
+            let open = message.filled(|place| if place == TOPIC { ">" } else { "*" }.to_owned());
+            // Nothing follows what is open at the end.
+            let wanted =
+                open.split_once(".>").map_or(open.clone(), |(stem, _)| format!("{stem}.>"));
+            assert_eq!(way.stream(4).subjects, [wanted], "{}", message.name);
+        }
         let alice = Name::parse("alice").unwrap();
-        assert_eq!(mailbox.read_by("alice").unwrap(), crate::subject::mailbox(&alice));
-        assert_eq!(crate::stream::mailboxes().subjects, [mailbox.filled(|_| "*".to_owned())]);
-        assert_eq!(mailbox.carried, Carried::Stored);
+        let mailbox = ALL[0].read_by(alice.as_str()).unwrap();
+        assert_eq!(
+            mailbox,
+            crate::ingress::inbox_subject(&alice, &Name::parse("x").unwrap()).replace(".x", ".*")
+        );
     }
 }

@@ -182,9 +182,10 @@ impl Parts {
                 "name": id,
                 "title": message.name,
                 "summary": message.summary,
-                "contentType": "application/octet-stream",
+                "contentType": "application/json",
                 "headers": trace_headers(),
-                "payload": {"description": "Whatever the sender sends."},
+                "payload": {"description": "What `routing.send` takes; the address may be left to \
+                    the subject. What is no message becomes a dead letter, and its sender is told."},
             }),
         );
         self.channels.insert(
@@ -199,18 +200,16 @@ impl Parts {
                 "x-carried": message.carried.as_str(),
             }),
         );
-        if message.carried == agent_messages::Carried::Stored {
-            self.operations.insert(
-                id.clone(),
-                json!({
-                    "action": "receive",
-                    "summary": message.carried.summary(),
-                    "channel": channel(&id),
-                    "messages": [message_of(&id, "message")],
-                    "bindings": {"nats": {"bindingVersion": BINDING_VERSION}},
-                }),
-            );
-        }
+        self.operations.insert(
+            id.clone(),
+            json!({
+                "action": "receive",
+                "summary": message.carried.summary(),
+                "channel": channel(&id),
+                "messages": [message_of(&id, "message")],
+                "bindings": {"nats": {"bindingVersion": BINDING_VERSION}},
+            }),
+        );
     }
 }
 
@@ -319,10 +318,9 @@ mod tests {
         assert!(addresses.contains(&"troupe.v1.event.task.{task_id}.task_completed"));
         assert!(addresses.contains(&"troupe.v1.agent.{recipient}.inbox.{sender}"));
         let events: usize = event::entries().iter().map(|entry| entry.kinds.len()).sum();
-        let stored = 1;
         assert_eq!(
             document["operations"].as_object().unwrap().len(),
-            catalogue::endpoints().count() + events + stored
+            catalogue::endpoints().count() + events + agent_messages::ALL.len()
         );
     }
 

@@ -35,6 +35,8 @@ limits! {
     MAX_GRAPH_TASKS: "Tasks in one graph.",
     MAX_DEPENDENCIES: "Dependencies of one task.",
     MAX_AGENT_CAPABILITIES: "Capabilities of one agent.",
+    MAX_CAPABILITY_UTTERANCES: "Example utterances of one capability.",
+    MAX_UTTERANCE_BYTES: "Bytes in one example utterance.",
     MAX_REQUIRED_CAPABILITIES: "Capabilities that one task may require.",
     MAX_EVIDENCE: "Pieces of evidence in one result or verdict.",
     MAX_REASONS: "Past reasons that a task keeps (the oldest go first).",

@@ -118,10 +118,6 @@ fn of_service(service: Service, name: &str) -> Permissions {
         .map(|entry| subject::operation(entry.service, entry.operation))
         .collect();
     subscribe.extend([internal, "$SRV.>".to_owned(), inbox(name), every_event()]);
-    if service == Service::Registry {
-        // A heartbeat tells how many messages wait; the count follows what comes.
-        subscribe.extend(stream::mailboxes().subjects);
-    }
     Permissions { publish, subscribe }
 }
 
@@ -286,11 +282,10 @@ mod tests {
     }
 
     #[test]
-    fn the_registry_counts_mail_and_nobody_else_hears_it() {
+    fn nobody_hears_mail_but_whom_it_is_for() {
         let mail = "troupe.v1.agent.bob.inbox.alice";
         for kind in Kind::all() {
-            let hears = allows(&permissions_of(kind, &name("carol")).subscribe, mail);
-            assert_eq!(hears, kind == Kind::Service(Service::Registry), "{kind:?}");
+            assert!(!allows(&permissions_of(kind, &name("carol")).subscribe, mail), "{kind:?}");
         }
     }
 

@@ -172,7 +172,7 @@ impl Page {
 
     fn streams(&mut self) {
         self.heading(2, "Streams");
-        self.line("One `TROUPE_WORK_<shard>` for each shard; the deployment chooses how many.\n");
+        self.line("One `TROUPE_WORK_<shard>` and one `TROUPE_ROUTING_<shard>` for each shard; the deployment chooses how many.\n");
         let rows = stream::all(DOCUMENTED_SHARDS).into_iter().map(stream_row);
         self.table(&["stream", "subjects", "keeps", "when full", "meaning"], rows);
     }
