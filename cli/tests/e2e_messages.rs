@@ -107,6 +107,26 @@ async fn e2e_what_a_killed_agent_had_is_handled_by_its_next_life_and_by_no_other
 }
 
 #[tokio::test]
+async fn e2e_an_agent_that_is_told_to_leave_gives_its_message_back() {
+    let dev = Dev::start().await;
+    let own = dev.path("own.pid");
+    let script =
+        format!("cat > /dev/null\necho $$ > {0}.new; mv {0}.new {0}\nsleep 1000\n", own.display());
+    let agent = dev.listener("leaves", &script, &["--grace-ms", "100", "--json"]);
+    dev.json(&["message", "send", "--to", "leaves", "long", "--json"]).await;
+    let program = pid_in(&own).await;
+    agent.terminate().unwrap();
+    assert!(agent.wait(DEADLINE).await.unwrap().success(), "{}", agent.quoted_output());
+    gone(program).await;
+    let done: Value = serde_json::from_str(&agent.stdout()).unwrap();
+    assert_eq!(done["messages"]["released"], 1, "{done}");
+    // At once, and not only when its lease would have run out.
+    let args = ["message", "inbox", "--name", "leaves", "--wait-ms", "10000", "--ack", "--json"];
+    let back = dev.json(&args).await;
+    assert_eq!(back["messages"][0]["delivery_attempts"], 2, "{back}");
+}
+
+#[tokio::test]
 async fn e2e_an_agent_does_tasks_and_hears_messages() {
     let dev = Dev::start().await;
     let command = "cat > /dev/null; echo heard";

@@ -58,18 +58,19 @@ fn fallback(text: &str) -> Result<Fallback, String> {
 
 /// One of the four ways to address.
 #[derive(Debug, Clone, Args)]
+#[group(id = "address", required = true, multiple = false)]
 pub(crate) struct Address {
     /// To this agent.
-    #[arg(long, value_name = "AGENT", group = "address")]
+    #[arg(long, value_name = "AGENT")]
     to: Option<AgentId>,
     /// To whoever follows this topic.
-    #[arg(long, group = "address", value_parser = topic)]
+    #[arg(long, value_parser = topic)]
     topic: Option<Topic>,
     /// To everybody.
-    #[arg(long, group = "address")]
+    #[arg(long)]
     broadcast: bool,
     /// To whoever can act on it: say in words what is wanted.
-    #[arg(long, value_name = "TEXT", group = "address", required_unless_present_any = ["to", "topic", "broadcast"])]
+    #[arg(long, value_name = "TEXT")]
     intent: Option<String>,
     #[command(flatten)]
     filters: Filters,

@@ -4,11 +4,12 @@
 //! its users.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 use troupe_bus::CallOptions;
 use troupe_contract::routing::{Ack, AckEffect, AckOutcome, AckRequest, AckResult, DeliveryRef};
 use troupe_domain::limits::MAX_INBOX_MESSAGES;
@@ -35,15 +36,18 @@ struct Hold {
 pub(crate) struct Renewals {
     troupe: Troupe,
     holds: Mutex<BTreeMap<Key, Hold>>,
+    renewing: OnceLock<AbortHandle>,
 }
 
 impl Renewals {
     /// Begins to renew, so that what is out for `ack_wait` at a time stays out.
     pub(crate) fn start(troupe: Troupe, ack_wait: Duration) -> Arc<Self> {
-        let renewals = Arc::new(Self { troupe, holds: Mutex::default() });
+        let (holds, renewing) = (Mutex::default(), OnceLock::new());
+        let renewals = Arc::new(Self { troupe, holds, renewing });
         let shortest = Duration::from_millis(SHORTEST_PERIOD_MS);
         let period = (ack_wait / RENEWALS_PER_WAIT).max(shortest);
-        tokio::spawn(renew_forever(Arc::downgrade(&renewals), period));
+        let task = tokio::spawn(renew_forever(Arc::downgrade(&renewals), period));
+        renewals.renewing.get_or_init(|| task.abort_handle());
         renewals
     }
 
@@ -110,6 +114,14 @@ impl Renewals {
                 let attempt = delivery.attempt;
                 hold.lost.send_replace(Some(format!("delivery {attempt} of it is over")));
             }
+        }
+    }
+}
+
+impl Drop for Renewals {
+    fn drop(&mut self) {
+        if let Some(task) = self.renewing.get() {
+            task.abort();
         }
     }
 }
