@@ -239,8 +239,8 @@ impl Intents {
     }
 
     /// Lists routes that somebody declared.
-    pub async fn route_list(&self, request: RouteListRequest) -> Result<RoutePage, Fault> {
-        self.knowledge.list_routes(&request)
+    pub fn route_list(&self, request: &RouteListRequest) -> Result<RoutePage, Fault> {
+        self.knowledge.list_routes(request)
     }
 
     /// Fits thresholds.

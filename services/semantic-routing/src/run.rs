@@ -1,6 +1,7 @@
 //! Running the service in a process: connection, replica, readiness, metrics, drain.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use troupe_bus::serve::Observer;
 use troupe_bus::{Bus, Settings};
@@ -12,6 +13,9 @@ use crate::config::Config;
 use crate::rules::state::RoutingState;
 use crate::service::Replica;
 use crate::{NAME, VERSION};
+
+/// How long a start waits for routes to be learned; after that they are learned beside the requests.
+const LEARN_WITHIN: Duration = Duration::from_secs(10);
 
 /// Runs the service until it is told to stop.
 pub async fn run(context: ServiceContext, config: Config) -> anyhow::Result<()> {
@@ -27,7 +31,9 @@ pub async fn run(context: ServiceContext, config: Config) -> anyhow::Result<()> 
     bus.check_server().await?;
     let replica = Replica::start(&bus, &config, Some(observer(&context.metrics))).await?;
     replica.ready().await;
+    replica.intents().ready(LEARN_WITHIN).await;
     observe(&context.metrics, &replica);
+    replica.intents().observe(&context.metrics);
     context.serving();
     tracing::info!(version = VERSION, "serving");
     context.shutdown.cancelled().await;

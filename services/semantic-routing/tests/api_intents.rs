@@ -2,7 +2,11 @@
 
 mod intents;
 
-use intents::{A_SECOND, PATIENCE, Stage, ask, declare, name, resolve, route, soon, until, who};
+use std::time::Duration;
+
+use intents::{
+    A_SECOND, PATIENCE, Stage, ask, declare, name, resolve, route, sized, soon, until, who,
+};
 use serde_json::json;
 use troupe_contract::routing::{RemovedBy, ResolveOutcome, RouteListRequest, RouteRef};
 use troupe_domain::Code;
@@ -82,7 +86,7 @@ async fn routes_are_learned_listed_kept_and_gone_when_they_are_gone() {
     // Another replica, and one that starts later, know it too.
     let second = stage.intents().await;
     until(&second, text, "bill", PATIENCE).await;
-    let page = second.route_list(RouteListRequest::default()).await.unwrap();
+    let page = second.route_list(&RouteListRequest::default()).unwrap();
     assert_eq!((page.routes, page.next_after), (vec![travel], None));
 
     let gone = RouteRef { route_id: name("travel") };
@@ -186,5 +190,50 @@ async fn hostile_texts_get_an_answer_or_a_clear_fault() {
         assert_eq!(fault.code, code, "{fault}");
         assert_eq!(fault.details["field"], "text", "{fault}");
     }
+    intents.drain().await;
+}
+
+/// Large enough that a change is trained first and calibrated later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_table_learns_a_change_and_decides_meanwhile() {
+    let stage = Stage::start().await;
+    stage.crew().await;
+    let intents = stage.intents().await;
+    let operator = name("operator");
+    let count = sized(10_000, 160);
+    let patience = Duration::from_secs(sized(600, 60) as u64);
+    for number in 0..count {
+        let says = [
+            format!("open the valve number {number} of the plant"),
+            format!("read gauge {number} in the boiler room"),
+            format!("paint wall {number} of the warehouse"),
+        ];
+        let says: Vec<&str> = says.iter().map(String::as_str).collect();
+        let route = route(&format!("plant-{number}"), json!({"role": "accountant"}), &says);
+        intents.route_put(&operator, route, soon()).await.unwrap();
+    }
+    let text = "could you write some tests for the tokenizer?";
+    until(&intents, text, "tess", patience).await;
+    assert_eq!(intents.statistics().routes, count as u64);
+    let travel = route(
+        "travel",
+        json!({"role": "translator"}),
+        &["book a flight to Rome", "reserve a hotel room", "plan my trip to Lisbon"],
+    );
+    intents.route_put(&operator, travel, soon()).await.unwrap();
+    until(&intents, "find me a flight to Athens", "trans", patience).await;
+    until(&intents, text, "tess", patience).await;
+    let mut ids = Vec::new();
+    let mut asked = RouteListRequest { limit: Some(100), after: None };
+    loop {
+        let page = intents.route_list(&asked).unwrap();
+        ids.extend(page.routes.into_iter().map(|route| route.id));
+        asked.after = page.next_after;
+        if asked.after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(ids.len(), count + 1);
+    assert!(ids.is_sorted());
     intents.drain().await;
 }

@@ -4,7 +4,7 @@ mod intents;
 
 use intents::{A_SECOND, PATIENCE, Stage, ask, name, resolve, route, soon, until, who};
 use serde_json::{Value, json};
-use troupe_contract::routing::{FeedbackRequest, FitReply, FitRequest};
+use troupe_contract::routing::{FeedbackRequest, FitReply, FitRequest, RouteListRequest};
 use troupe_domain::{Code, Fault};
 use troupe_semantic_routing::intents::Intents;
 use troupe_testkit::eventually;
@@ -46,14 +46,7 @@ async fn feedback_changes_a_decision_and_is_kept() {
     let later = stage.intents().await;
     until(&later, text, "trans", PATIENCE).await;
     // What nobody declares can be taught, and still is no declared route.
-    assert!(
-        later
-            .route_list(serde_json::from_value(json!({})).unwrap())
-            .await
-            .unwrap()
-            .routes
-            .is_empty()
-    );
+    assert!(later.route_list(&RouteListRequest::default()).unwrap().routes.is_empty());
     intents.drain().await;
     later.drain().await;
 }

@@ -32,7 +32,7 @@ pub async fn route_list(
     routing: &Routing,
     call: Call<RouteListRequest>,
 ) -> Result<RoutePage, Fault> {
-    routing.intents.route_list(call.request).await
+    routing.intents.route_list(&call.request)
 }
 
 /// `routing.fit`

@@ -164,7 +164,7 @@ impl Knowledge {
             attempts.push((Meaning::Abstained, &Fallback::Capability, Some(Way::Names)));
         }
         attempts.push((Meaning::Abstained, last, None));
-        let needs = self.needs(asked);
+        let needs = needs(asked);
         let mut first: Option<Found> = None;
         for (meaning, fallback, way) in attempts {
             let question = Question {
@@ -184,16 +184,6 @@ impl Knowledge {
         first.unwrap_or_else(|| unreachable!("the fallback is always tried"))
     }
 
-    /// The filters, without whoever asks.
-    fn needs(&self, asked: &Asked<'_>) -> IntentFilters {
-        let mut needs = asked.filters.clone();
-        let excluded = &mut needs.exclude_agent_ids;
-        if excluded.len() <= MAX_FILTER_NAMES && !excluded.contains(asked.by) {
-            excluded.push(asked.by.clone());
-        }
-        needs
-    }
-
     fn resolve(&self, question: &Question<'_>) -> resolve::Resolution {
         let (now, chance) = (self.now(), self.world.random() as u64);
         let roster = self.roster.read();
@@ -207,6 +197,16 @@ impl Knowledge {
         };
         resolve(&known, &mut flow.balancer, question, now, chance)
     }
+}
+
+/// The filters, without whoever asks.
+fn needs(asked: &Asked<'_>) -> IntentFilters {
+    let mut needs = asked.filters.clone();
+    let excluded = &mut needs.exclude_agent_ids;
+    if excluded.len() <= MAX_FILTER_NAMES && !excluded.contains(asked.by) {
+        excluded.push(asked.by.clone());
+    }
+    needs
 }
 
 fn choice(resolution: Resolution, ranked: &resolve::Resolution) -> Choice {

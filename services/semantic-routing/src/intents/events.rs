@@ -49,7 +49,14 @@ pub(super) fn of_breaker(change: &Change, now: Timestamp) -> Option<OutgoingEven
         at: now,
         reason: Some(reason),
     };
-    let id = format!("{BREAKER}-{}-{}-{}", change.agent, change.capability, change.shared.version);
+    let shared = &change.shared;
+    let id = format!(
+        "{BREAKER}-{}-{}-{}-{}",
+        change.agent,
+        change.capability,
+        shared.version,
+        shared.since.as_millis()
+    );
     Some(outgoing(BREAKER, &change.agent, event.token(), id, now, &data))
 }
 

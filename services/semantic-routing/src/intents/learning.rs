@@ -26,8 +26,10 @@ use crate::rules::utterance;
 const GATHER_FOR: Duration = Duration::from_millis(20);
 /// How long a large table must rest before it is calibrated anew.
 const REST_FOR: Duration = Duration::from_secs(2);
+/// Changes in a row after which a large table is calibrated although it does not rest.
+const MAX_QUICK_ROUNDS: u32 = 16;
 /// Examples times routes above which a change is trained first and calibrated later.
-const LARGE_CELLS: usize = 600_000;
+const LARGE_CELLS: usize = 20_000;
 /// Texts that are embedded in one go.
 const EMBED_TEXTS: usize = 1_024;
 /// How long to wait before texts are embedded again that could not be.
@@ -120,7 +122,13 @@ impl School {
         };
         let mut following = self.progress.subscribe();
         let _ = timeout(patience, following.wait_for(settled)).await;
-        self.progress()
+        match (self.progress(), self.embedder.status()) {
+            // What the loop says of it may be on its way still.
+            (Progress::Not(_), status @ (Status::Unavailable(_) | Status::Stopped)) => {
+                Progress::Not(status.to_string())
+            }
+            (progress, _) => progress,
+        }
     }
 
     fn ready(&self) -> Option<Arc<Taught>> {
@@ -184,35 +192,46 @@ async fn lesson(
 ) -> Result<(), Fault> {
     let school = &knowledge.school;
     let before = school.ready();
-    loop {
+    for round in 0.. {
         let catalogue = catalogue(knowledge).await?;
-        embed(school, &catalogue, vectors).await?;
+        embed(knowledge, model, &catalogue, vectors).await?;
         let former = school.ready().filter(|former| former.model == model.id);
-        let cells =
-            catalogue.ways.len() * catalogue.ways.iter().map(|way| way.texts.len()).sum::<usize>();
-        let quickly = cells > LARGE_CELLS && former.as_ref().is_some_and(|f| f.router.is_some());
-        let made =
-            make(knowledge, catalogue, model, std::mem::take(vectors), former, quickly).await?;
-        *vectors = made.1;
-        school.progress.send_replace(Progress::Ready(Arc::new(made.0)));
+        let texts: usize = catalogue.ways.iter().map(|way| way.texts.len()).sum();
+        let large = catalogue.ways.len().saturating_mul(texts) > LARGE_CELLS;
+        let known = former.as_ref().is_some_and(|former| former.router.is_some());
+        // The first round of a change is for whoever waits for it, the last one for calibration.
+        let quickly = large && known && round < MAX_QUICK_ROUNDS;
+        let own = std::mem::take(vectors);
+        let (taught, own) = make(knowledge, catalogue, model, own, former, quickly).await?;
+        *vectors = own;
+        school.progress.send_replace(Progress::Ready(Arc::new(taught)));
         if !quickly {
             break;
         }
-        // Calibrated anew once the table rests, or at least now and then.
         if timeout(REST_FOR, school.changed.notified()).await.is_err() {
-            let catalogue = self::catalogue(knowledge).await?;
-            embed(school, &catalogue, vectors).await?;
-            let former = school.ready();
-            let made =
-                make(knowledge, catalogue, model, std::mem::take(vectors), former, false).await?;
-            *vectors = made.1;
-            school.progress.send_replace(Progress::Ready(Arc::new(made.0)));
+            calibrate(knowledge, model, vectors).await?;
             break;
         }
     }
     if before.is_none() {
         tracing::info!(model = model.id, "routes are learned");
     }
+    Ok(())
+}
+
+/// The slow round of a large table that rests.
+async fn calibrate(
+    knowledge: &Arc<Knowledge>,
+    model: &ModelInfo,
+    vectors: &mut Vectors,
+) -> Result<(), Fault> {
+    let school = &knowledge.school;
+    let catalogue = catalogue(knowledge).await?;
+    embed(knowledge, model, &catalogue, vectors).await?;
+    let own = std::mem::take(vectors);
+    let (taught, own) = make(knowledge, catalogue, model, own, school.ready(), false).await?;
+    *vectors = own;
+    school.progress.send_replace(Progress::Ready(Arc::new(taught)));
     Ok(())
 }
 
@@ -227,8 +246,15 @@ async fn catalogue(knowledge: &Arc<Knowledge>) -> Result<Catalogue, Fault> {
     .await
 }
 
-/// Embeds those texts of `catalogue` that have no vector, and forgets vectors of others.
-async fn embed(school: &School, catalogue: &Catalogue, vectors: &mut Vectors) -> Result<(), Fault> {
+/// Embeds those texts of `catalogue` that have no vector, and forgets vectors of others. What another
+/// replica embedded is taken over from there.
+async fn embed(
+    knowledge: &Knowledge,
+    model: &ModelInfo,
+    catalogue: &Catalogue,
+    vectors: &mut Vectors,
+) -> Result<(), Fault> {
+    let school = &knowledge.school;
     let texts: HashSet<&str> = catalogue.texts().collect();
     vectors.retain(|text, _| texts.contains(text.as_str()));
     let says = |text: &&str| school.embedder.normalise(text).is_ok();
@@ -242,19 +268,28 @@ async fn embed(school: &School, catalogue: &Catalogue, vectors: &mut Vectors) ->
     let began = Instant::now();
     let all = missing.len();
     for (number, some) in missing.chunks(EMBED_TEXTS).enumerate() {
+        let done = number * EMBED_TEXTS;
         if number > 0 {
-            let done = number * EMBED_TEXTS;
             tracing::info!(done, all, seconds = began.elapsed().as_secs(), "embedding routes");
         }
         school.progress.send_if_modified(|progress| {
             if let Progress::Not(why) = progress {
-                let left = all - number * EMBED_TEXTS;
-                *why = format!("routes are being learned: {left} texts are to be embedded");
+                *why = format!("routes are being learned: {} texts are left", all - done);
             }
             false
         });
-        let embedded = school.embedder.embed_many(some).await?;
-        vectors.extend(some.iter().cloned().zip(embedded));
+        let mut some: Vec<String> = some.to_vec();
+        if let Some(shared) = &knowledge.shared {
+            let known = shared.vectors(&model.id, &some).await;
+            let known = known.into_iter().filter(|(_, one)| one.dimensions() == model.dimensions);
+            vectors.extend(known);
+            some.retain(|text| !vectors.contains_key(text));
+        }
+        let embedded = school.embedder.embed_many(&some).await?;
+        if let Some(shared) = &knowledge.shared {
+            shared.store_vectors(&model.id, &some, &embedded).await;
+        }
+        vectors.extend(some.into_iter().zip(embedded));
     }
     Ok(())
 }

@@ -1,8 +1,9 @@
-//! What replicas share in Redis: verdicts by key, a list of the newest with their vectors, breakers.
+//! What replicas share in Redis: verdicts by key, a list of the newest with their vectors, breakers,
+//! and vectors of the texts of routes.
 //!
-//! The only module of this service that knows Redis. Invariant: nothing depends on it. Every access
-//! has [`ANSWER_WITHIN`], what fails is counted and never passed on, and while there is no connection
-//! nothing waits: one attempt at a time is made beside the requests.
+//! The only module of this service that knows Redis. Invariant: nothing depends on it. What a request
+//! waits for has [`ANSWER_WITHIN`], what fails is counted and never passed on, and while there is no
+//! connection nothing waits: one attempt at a time is made beside the requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -12,8 +13,10 @@ use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, RedisError};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use tokio::time::{sleep, timeout};
 use troupe_domain::{AgentId, Name};
+use troupe_embedding::Embedding;
 
 use crate::rules::breaker::Shared;
 use crate::rules::breaker::fleet::Change;
@@ -36,6 +39,10 @@ const READ_ENTRIES: usize = 256;
 const MAX_ENTRY_BYTES: usize = 32 * 1024;
 /// How long a breaker's state is kept.
 const BREAKER_FOR_MS: u64 = 24 * 3_600 * 1_000;
+/// How long many vectors may take: nobody waits for them.
+const MANY_WITHIN: Duration = Duration::from_secs(2);
+/// How long a vector is kept without being written anew.
+const VECTOR_FOR_MS: u64 = 7 * 24 * 3_600 * 1_000;
 const PREFIX: &str = "troupe:v1:routing";
 
 /// Stores a breaker's state if it is newer than what is there; else gives what is there.
@@ -192,7 +199,55 @@ impl SharedCache {
         let last = rows.last().map_or_else(|| last.to_owned(), |(id, _)| id.clone());
         let more = rows.len() == READ_ENTRIES;
         let read = |(_, fields): &(String, Vec<String>)| serde_json::from_str(fields.get(1)?).ok();
-        Some(Newer { entries: rows.iter().filter_map(read).collect(), last, more })
+        let entries = self.still_there(rows.iter().filter_map(read).collect()).await?;
+        Some(Newer { entries, last, more })
+    }
+
+    /// Those that nobody removed since: the list keeps what was said to be wrong.
+    async fn still_there(&self, entries: Vec<SharedEntry>) -> Option<Vec<SharedEntry>> {
+        if entries.is_empty() {
+            return Some(entries);
+        }
+        let mut pipe = redis::pipe();
+        for entry in &entries {
+            pipe.cmd("EXISTS").arg(verdict_key(&entry.key));
+        }
+        let mut connection = self.connection()?;
+        let there: Vec<bool> = self.within(pipe.query_async(&mut connection)).await?;
+        let both = entries.into_iter().zip(there);
+        Some(both.filter(|(_, there)| *there).map(|(entry, _)| entry).collect())
+    }
+
+    /// Vectors of texts that some replica embedded with `model`; those that are not known are left
+    /// out.
+    pub async fn vectors(&self, model: &str, texts: &[String]) -> Vec<(String, Embedding)> {
+        if texts.is_empty() {
+            return Vec::new();
+        }
+        let mut command = redis::cmd("MGET");
+        texts.iter().for_each(|text| _ = command.arg(vector_key(model, text)));
+        let Some(mut connection) = self.connection() else { return Vec::new() };
+        let bodies = command.query_async::<Vec<Option<Vec<u8>>>>(&mut connection);
+        let Ok(Ok(bodies)) = timeout(MANY_WITHIN, bodies).await else { return Vec::new() };
+        let both = texts.iter().zip(bodies);
+        both.filter_map(|(text, body)| Some((text.clone(), Embedding::from_bytes(&body?)?)))
+            .collect()
+    }
+
+    /// Lets other replicas, and this one after a restart, do without embedding texts again.
+    pub async fn store_vectors(&self, model: &str, texts: &[String], vectors: &[Embedding]) {
+        if texts.is_empty() {
+            return;
+        }
+        let mut pipe = redis::pipe();
+        for (text, vector) in texts.iter().zip(vectors) {
+            let set = pipe.cmd("SET").arg(vector_key(model, text)).arg(vector.to_bytes());
+            set.arg("PX").arg(VECTOR_FOR_MS).ignore();
+        }
+        let Some(mut connection) = self.connection() else { return };
+        if timeout(MANY_WITHIN, pipe.query_async::<()>(&mut connection)).await.is_err() {
+            tracing::debug!("Redis took too long to keep vectors");
+        }
     }
 
     /// Stores a breaker's state on top of an older one. Gives the state that was there first, if
@@ -259,6 +314,18 @@ pub struct Newer {
 
 fn verdict_key(key: &str) -> String {
     format!("{PREFIX}:verdict:{key}")
+}
+
+/// By a digest: texts are long, and nobody needs to read them there.
+fn vector_key(model: &str, text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    let digits = digest.iter().fold(String::with_capacity(64), |mut digits, byte| {
+        use std::fmt::Write as _;
+        // Writing to a string cannot fail.
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    });
+    format!("{PREFIX}:vector:{model}:{digits}")
 }
 
 fn newest_key(generation: &Generation) -> String {

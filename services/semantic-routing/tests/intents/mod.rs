@@ -30,6 +30,11 @@ pub fn soon() -> Instant {
     Instant::now() + Duration::from_secs(20)
 }
 
+/// The full size where it is asked for, else the one that fits beside other tests.
+pub fn sized(full: usize, scaled: usize) -> usize {
+    if std::env::var_os("TROUPE_FULL").is_some_and(|value| value == "1") { full } else { scaled }
+}
+
 pub struct Stage {
     pub nats: NatsServer,
     pub registry: troupe_registry::Replica,
