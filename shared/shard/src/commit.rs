@@ -46,6 +46,7 @@ impl<M: Machine> Shard<M> {
                 Ok(stored) => {
                     sequence = stored;
                     batch.fate.decide(Some(sequence));
+                    self.stored.notify_one();
                     let parcel = Parcel { sequence, notices: batch.notices };
                     if parcels.send(parcel).await.is_err() {
                         self.close("its events cannot be published");

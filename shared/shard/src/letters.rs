@@ -1,6 +1,7 @@
 //! Letters between shards: sent until they are delivered, harmless when they arrive twice.
 //!
-//! A letter is sent only when what it tells is stored.
+//! A letter is sent only when what it tells is stored, and then at once: somebody waits for it. What
+//! does not arrive is sent again in rounds, and holds up no letter to anybody else.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,22 +42,38 @@ where
     C: Fn(u16, M::Request, Instant) -> F,
     F: Future<Output = Result<M::Reply, Fault>>,
 {
-    let mut tick = tokio::time::interval(ROUND);
+    // Recipients whose last letter did not arrive, with when they are tried again.
+    let mut failed: BTreeMap<Name, Instant> = BTreeMap::new();
     while shard.closed().is_none() {
-        tick.tick().await;
+        tokio::select! {
+            () = shard.stored.notified() => {}
+            () = tokio::time::sleep(ROUND) => {}
+        }
         // Mostly there are none, and nothing is to be waited for.
         if shard.look(|machine| machine.letters(1).is_empty()) {
             continue;
         }
         let stored = shard.look_stored(|machine| machine.letters(MAX_LETTERS_PER_ROUND)).await;
+        let now = Instant::now();
+        failed.retain(|_, again| *again > now);
         // A later letter may take an earlier one to the same recipient back.
         let mut by_recipient: BTreeMap<Name, Vec<Letter<M::Request>>> = BTreeMap::new();
         for letter in stored.into_iter().flatten() {
-            by_recipient.entry(letter.recipient.clone()).or_default().push(letter);
+            if !failed.contains_key(&letter.recipient) {
+                by_recipient.entry(letter.recipient.clone()).or_default().push(letter);
+            }
         }
-        let sent = by_recipient.into_values().map(|letters| deliver(&shard, letters, &call));
-        let delivered: Vec<u64> =
-            futures::future::join_all(sent).await.into_iter().flatten().collect();
+        let sent = by_recipient.into_iter().map(|(recipient, letters)| {
+            let (count, shard, call) = (letters.len(), &shard, &call);
+            async move { (recipient, count, deliver(shard, letters, call).await) }
+        });
+        let mut delivered: Vec<u64> = Vec::new();
+        for (recipient, count, arrived) in futures::future::join_all(sent).await {
+            if arrived.len() < count {
+                failed.insert(recipient, Instant::now() + ROUND);
+            }
+            delivered.extend(arrived);
+        }
         if !delivered.is_empty() {
             shard.act(|machine, _| machine.delivered(delivered));
         }

@@ -83,6 +83,8 @@ pub struct Shard<M: Machine> {
     pub(crate) subject: String,
     pub(crate) inner: Mutex<Inner<M>>,
     pub(crate) wake: Notify,
+    /// Something was stored: what it says to other shards can go.
+    pub(crate) stored: Notify,
     timers_changed: Notify,
     pub(crate) published: Arc<Published>,
     pub(crate) lease: ReadLease,
@@ -145,6 +147,7 @@ impl<M: Machine> Shard<M> {
                 closed: None,
             }),
             wake: Notify::new(),
+            stored: Notify::new(),
             timers_changed: Notify::new(),
             published,
             lease: ReadLease::default(),
