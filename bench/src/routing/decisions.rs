@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use troupe_bus::Bus;
-use troupe_contract::routing::CacheUse;
+use troupe_contract::routing::{CacheUse, ResolveOutcome};
 
 use super::options::Sizes;
 use super::report::Series;
+use super::scores::share;
 use super::stack::Stack;
 use super::{fleet, phrases};
 use crate::latency::{Latency, Recorder};
@@ -29,6 +30,8 @@ pub struct Timed {
     pub over_the_bus: BTreeMap<CacheUse, Latency>,
     /// As the service itself tells it.
     pub in_the_service: BTreeMap<CacheUse, Latency>,
+    /// The share of all these for which somebody was chosen: the others end at a threshold.
+    pub chosen: Option<f64>,
 }
 
 /// Decisions one by one, and as many as can be.
@@ -49,19 +52,27 @@ pub struct Decisions {
 
 /// What is recorded, by what the cache knew.
 #[derive(Debug, Default)]
-struct Recorders([Recorder; 3], [Recorder; 3]);
+struct Recorders {
+    over_the_bus: [Recorder; 3],
+    in_the_service: [Recorder; 3],
+    chosen: AtomicUsize,
+    asked: AtomicUsize,
+}
 
 impl Recorders {
     async fn ask(&self, bus: &Bus, text: &str) -> Result<()> {
         let began = Instant::now();
         let told = fleet::resolve(bus, text).await?;
-        self.0[told.cache as usize].record(began.elapsed());
-        self.1[told.cache as usize].record(Duration::from_micros(told.took_us));
+        self.over_the_bus[told.cache as usize].record(began.elapsed());
+        self.in_the_service[told.cache as usize].record(Duration::from_micros(told.took_us));
+        let is_chosen = told.outcome == ResolveOutcome::Chosen;
+        self.chosen.fetch_add(usize::from(is_chosen), Ordering::Relaxed);
+        self.asked.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
     fn count(&self, cache: CacheUse) -> u64 {
-        self.0[cache as usize].summary().count
+        self.over_the_bus[cache as usize].summary().count
     }
 
     fn summary(&self) -> Timed {
@@ -69,7 +80,13 @@ impl Recorders {
         let of = |recorders: &[Recorder; 3]| {
             kinds.map(|kind| (kind, recorders[kind as usize].summary())).into()
         };
-        Timed { over_the_bus: of(&self.0), in_the_service: of(&self.1) }
+        let (chosen, asked) =
+            (self.chosen.load(Ordering::Relaxed), self.asked.load(Ordering::Relaxed));
+        Timed {
+            over_the_bus: of(&self.over_the_bus),
+            in_the_service: of(&self.in_the_service),
+            chosen: share(chosen, asked),
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::stack::connect;
 /// Requests that are under way while a fleet is made.
 const AT_ONCE: usize = 32;
 /// How long a change may take until decisions follow it; a benchmark waits, and says how long.
-const SETTLED_WITHIN: Duration = Duration::from_secs(600);
+pub(super) const SETTLED_WITHIN: Duration = Duration::from_secs(600);
 
 /// Calls `E` in the name of `caller`, whatever the connection's own name: the server of a run has no
 /// users. One connection can so speak for a fleet.

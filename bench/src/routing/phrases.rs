@@ -85,8 +85,8 @@ pub(super) fn route(label: &str) -> Option<Name> {
     Name::parse(&label.chars().map(plain).collect::<String>()).ok()
 }
 
-/// A text of a fleet without a set: the routes of such a fleet have one each, and each another.
-pub(super) fn made(number: usize) -> String {
+/// What is said of a route of a fleet without a set: each route is about something else.
+pub(super) fn made(number: usize) -> [String; 3] {
     const DOES: [&str; 20] = [
         "translate",
         "summarise",
@@ -160,11 +160,13 @@ pub(super) fn made(number: usize) -> String {
     ];
     let (does, what) = (number % DOES.len(), number / DOES.len() % WHAT.len());
     let place = number / (DOES.len() * WHAT.len()) % WHERE.len();
-    format!("{} {} for {}", DOES[does], WHAT[what], WHERE[place])
+    let (does, what, place) = (DOES[does], WHAT[what], WHERE[place]);
+    [
+        format!("{does} {what} for {place}"),
+        format!("could somebody {does} the {what} of {place}"),
+        format!("{place} wants us to {does} {what}"),
+    ]
 }
-
-/// How many texts [`made`] makes before it repeats itself.
-pub(super) const MADE: usize = 20 * 25 * 20;
 
 #[cfg(test)]
 mod tests {
@@ -178,7 +180,7 @@ mod tests {
         assert_eq!(variants.len(), VARIANTS);
         assert_eq!(variant("Fix it", 0), "Fix it");
         assert!(variants.contains("please fix it, thanks"));
-        let made: BTreeSet<String> = (0..MADE).map(made).collect();
-        assert_eq!(made.len(), MADE);
+        let made: BTreeSet<String> = (0..10_000).flat_map(made).collect();
+        assert_eq!(made.len(), 30_000);
     }
 }

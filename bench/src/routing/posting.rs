@@ -2,6 +2,7 @@
 //! when its recipient has acknowledged it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -21,8 +22,8 @@ use crate::load::{Loaded, Span, closed_loop};
 
 /// Polls that one agent has under way: while one is being acknowledged another waits.
 const POLLS: usize = 2;
-/// How long a poll waits; less than a request may take.
-const WAIT_MS: u64 = 2_000;
+/// How long a poll waits: a run ends when the last one has come back.
+const WAIT_MS: u64 = 500;
 /// Messages that one poll takes.
 const TAKEN_MAX: usize = 64;
 /// A message that is not acknowledged by then is lost, and the run with it.
@@ -35,13 +36,14 @@ pub(super) struct Arrivals(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     workers: Vec<Notify>,
+    over: AtomicBool,
     failure: Mutex<Option<String>>,
 }
 
 impl Arrivals {
     pub(super) fn new(workers: usize) -> Self {
         let workers = (0..workers).map(|_| Notify::new()).collect();
-        Self(Arc::new(Shared { workers, failure: Mutex::new(None) }))
+        Self(Arc::new(Shared { workers, over: AtomicBool::new(false), failure: Mutex::new(None) }))
     }
 
     /// The message of `worker` was acknowledged.
@@ -91,7 +93,6 @@ pub(super) async fn run(
     until_acknowledged: &Arc<Recorder>,
 ) -> Result<Loaded> {
     let arrivals = Arrivals::new(in_flight);
-    // They end with this function.
     let mut takers = JoinSet::new();
     for agent in agents {
         for _ in 0..POLLS {
@@ -118,12 +119,16 @@ pub(super) async fn run(
             }
         }
     });
-    loaded.await
+    let loaded = loaded.await;
+    // A poll that nobody waits for would still take messages, and keep them for a while.
+    arrivals.0.over.store(true, Ordering::Relaxed);
+    takers.join_all().await;
+    loaded
 }
 
-/// Takes messages and acknowledges them.
+/// Takes messages and acknowledges them, until the run is over.
 async fn take(bus: Bus, arrivals: Arrivals) {
-    loop {
+    while !arrivals.0.over.load(Ordering::Relaxed) {
         if let Err(why) = take_once(&bus, &arrivals).await {
             arrivals.fail(&why);
             return;

@@ -13,6 +13,7 @@ use troupe_contract::routing::CacheUse;
 use troupe_domain::limits::MAX_CONCURRENT_TASKS;
 use troupe_domain::{AgentStatus, Capability, Name, Surface};
 use troupe_semantic_routing::Config;
+use troupe_testkit::try_eventually;
 
 use super::decisions::{self, Timed};
 use super::options::{Fleet, Sizes};
@@ -75,19 +76,21 @@ async fn one(size: Fleet, rounds: usize) -> Result<Sized> {
     let names = names.collect::<Result<Vec<_>, _>>()?;
     register(&bus, &names).await?;
     let beating = Beating(tokio::spawn(beat(bus.clone(), names.clone())));
-    let texts: Vec<String> = (0..size.routes).map(phrases::made).collect();
-    declare(&bus, &texts, size.agents).await?;
+    let routes = (0..size.routes).map(|number| {
+        Ok((route(number)?, skill(number % size.agents)?, phrases::made(number).into()))
+    });
+    fleet::declare(&bus, routes.collect::<Result<Vec<_>>>()?).await?;
     let declared_s = began.elapsed().as_secs_f64();
     super::say("scale: waiting until decisions follow");
     let began = Instant::now();
     let last = size.routes.checked_sub(1).context("at least one route")?;
-    let probe = (texts[last].clone(), route(last)?);
-    fleet::settled(&bus, vec![probe]).await?;
+    known(&bus, last).await?;
     let settled_s = began.elapsed().as_secs_f64();
     super::say("scale: decisions");
     // From all over the table.
-    let step = (texts.len() / rounds.clamp(1, texts.len())).max(1);
-    let asked: Vec<String> = texts.iter().step_by(step).cloned().collect();
+    let step = (size.routes / rounds.clamp(1, size.routes)).max(1);
+    let asked = (0..size.routes).step_by(step).map(|number| phrases::made(number)[0].clone());
+    let asked: Vec<String> = asked.collect();
     let timed = decisions::time(&bus, &asked, rounds).await?;
     drop(beating);
     stack.stop().await?;
@@ -125,13 +128,20 @@ async fn register(bus: &Bus, names: &[Name]) -> Result<()> {
     stream::iter(registering).buffer_unordered(AT_ONCE).try_collect().await
 }
 
-/// A route for each text, in turn over the skills.
-async fn declare(bus: &Bus, texts: &[String], agents: usize) -> Result<()> {
-    let routes = texts
-        .iter()
-        .enumerate()
-        .map(|(number, text)| Ok((route(number)?, skill(number % agents)?, vec![text.clone()])));
-    fleet::declare(bus, routes.collect::<Result<Vec<_>>>()?).await
+/// Waits until decisions know the last route: it is chosen for what is said of it, or named as what
+/// is probably meant. With thousands of routes that are this alike, not each is sure.
+async fn known(bus: &Bus, last: usize) -> Result<()> {
+    let (text, name) = (phrases::made(last)[0].clone(), route(last)?);
+    let named = || {
+        let (bus, text, name) = (bus.clone(), text.clone(), name.clone());
+        async move {
+            let told = fleet::resolve(&bus, &text).await.ok()?;
+            let is_named = told.reason.contains(name.as_str());
+            (is_named || told.route_id == Some(name)).then_some(())
+        }
+    };
+    let what = format!("{text:?} to be understood as {name}");
+    Ok(try_eventually(what, fleet::SETTLED_WITHIN, named).await?)
 }
 
 /// Ends heartbeats when it is dropped.

@@ -72,7 +72,8 @@ fn decisions_text(decisions: &Decisions) -> String {
     series_row(&mut rows, "never asked before", &decisions.new);
     let mut latencies = latency_table();
     timed_rows(&mut latencies, "", &decisions.timed);
-    format!("{rows}\n\n{latencies}")
+    let chosen = percent(decisions.timed.chosen);
+    format!("{rows}\n\n{latencies}\nOne by one: {chosen} chosen, the others end at a threshold")
 }
 
 fn timed_rows(rows: &mut Table, title: &str, timed: &Timed) {
@@ -131,8 +132,10 @@ fn scale_text(scale: &Scale) -> String {
         timed_rows(&mut rows, &format!("{size}: "), &sized.timed);
         let _ = writeln!(
             text,
-            "{size}: declared in {:.1} s, followed {:.1} s later",
-            sized.declared_s, sized.settled_s
+            "{size}: declared in {:.1} s, followed {:.1} s later; {} chosen",
+            sized.declared_s,
+            sized.settled_s,
+            percent(sized.timed.chosen)
         );
     }
     for (kind, ratio) in &scale.slowdown_p50 {
