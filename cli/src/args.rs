@@ -128,6 +128,13 @@ pub(crate) enum Command {
     DemoWork,
 }
 
+impl Command {
+    /// Whether it runs the embedding model in this process.
+    pub(crate) const fn may_embed(&self) -> bool {
+        matches!(self, Self::Demo(_) | Self::Dev(_) | Self::Bench(_) | Self::Doctor(_))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

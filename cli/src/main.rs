@@ -19,9 +19,17 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+fn main() -> ExitCode {
+    let cli = <args::Cli as clap::Parser>::parse();
+    if cli.command.may_embed() {
+        troupe_embedding::refuse_telemetry();
+    }
+    run(cli)
+}
+
 #[tokio::main]
-async fn main() -> ExitCode {
-    match commands::run(<args::Cli as clap::Parser>::parse()).await {
+async fn run(cli: args::Cli) -> ExitCode {
+    match commands::run(cli).await {
         Ok(code) => code,
         Err(error) => exit::explain(&error),
     }

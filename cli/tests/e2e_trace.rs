@@ -81,9 +81,8 @@ async fn e2e_a_task_is_one_trace_from_the_command_line_to_the_agents_program() {
     assert_eq!(claimed.parent_span_id, sent.span_id);
     assert_eq!(invoked.parent_span_id, claimed.span_id);
     assert_eq!(invoked.attributes["troupe.task.id"], ids["a"].as_str().unwrap());
-    for operation in ["work.start", "work.complete"] {
-        assert_eq!(trace.call(AGENT, operation).parent_span_id, invoked.span_id, "{operation}");
-    }
+    // The poll started it: reporting is all that is left to say.
+    assert_eq!(trace.call(AGENT, "work.complete").parent_span_id, invoked.span_id);
     // What the program saw is the agent's span, and what it did hangs below it.
     let seen = format!("00-{}-{}-01", invoked.trace_id, invoked.span_id);
     assert_eq!(task["result"], seen.as_str());

@@ -56,10 +56,19 @@ fn fallback(text: &str) -> Result<Fallback, String> {
     }
 }
 
+/// To whom a message goes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Address {
+    #[command(flatten)]
+    way: Way,
+    #[command(flatten)]
+    filters: Filters,
+}
+
 /// One of the four ways to address.
 #[derive(Debug, Clone, Args)]
 #[group(id = "address", required = true, multiple = false)]
-pub(crate) struct Address {
+struct Way {
     /// To this agent.
     #[arg(long, value_name = "AGENT")]
     to: Option<AgentId>,
@@ -72,8 +81,6 @@ pub(crate) struct Address {
     /// To whoever can act on it: say in words what is wanted.
     #[arg(long, value_name = "TEXT")]
     intent: Option<String>,
-    #[command(flatten)]
-    filters: Filters,
 }
 
 fn topic(text: &str) -> Result<Topic, String> {
@@ -83,7 +90,7 @@ fn topic(text: &str) -> Result<Topic, String> {
 impl Address {
     /// Puts the address into a message.
     pub(super) fn onto(self, message: MessageSpec) -> Result<MessageSpec> {
-        let Self { to, topic, broadcast, intent, filters } = self;
+        let Self { way: Way { to, topic, broadcast, intent }, filters } = self;
         if intent.is_none() && !filters.is_empty() {
             let why = "--role, --capability, --surface, --exclude and --fallback go with --intent";
             return Err(crate::exit::Usage::error(why));
@@ -99,6 +106,26 @@ impl Address {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        address: Address,
+    }
+
+    #[test]
+    fn there_is_exactly_one_address_and_filters_go_with_intents() {
+        let read = |words: &[&str]| {
+            let words = std::iter::once(&"send").chain(words);
+            <Line as clap::Parser>::try_parse_from(words).map(|line| line.address)
+        };
+        assert!(read(&[]).is_err() && read(&["--to", "ann", "--broadcast"]).is_err());
+        let filtered = read(&["--to", "ann", "--role", "auditor"]).unwrap();
+        assert!(filtered.onto(MessageSpec::default()).is_err());
+        let intent = read(&["--intent", "fix it", "--role", "auditor"]).unwrap();
+        let message = intent.onto(MessageSpec::default()).unwrap();
+        assert_eq!(message.intent.unwrap().filters.role, Some(Role::parse("auditor").unwrap()));
+    }
 
     #[test]
     fn a_fallback_is_one_of_four() {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    troupe_embedding::refuse_telemetry();
     troupe_runtime::main(
         troupe_semantic_routing::NAME,
         troupe_semantic_routing::VERSION,

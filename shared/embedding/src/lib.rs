@@ -21,6 +21,7 @@ mod session;
 mod settings;
 mod statistics;
 mod status;
+mod telemetry;
 mod text;
 mod worker;
 
@@ -32,4 +33,5 @@ pub use model::{Model, ModelInfo};
 pub use settings::{EmbedderSettings, ModelSettings};
 pub use statistics::Statistics;
 pub use status::Status;
+pub use telemetry::refuse_telemetry;
 pub use text::normalise;

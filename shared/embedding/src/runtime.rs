@@ -17,6 +17,7 @@ pub(crate) fn environment() -> Result<Environment, EmbeddingError> {
         return Ok(environment.clone());
     }
     let library = troupe_parts::onnx_runtime()?;
+    crate::telemetry::warn_unless_refused();
     let library = std::path::absolute(&library).unwrap_or(library);
     let refused = |why: String| EmbeddingError::Unavailable {
         what_to_install: format!(
