@@ -142,19 +142,19 @@ async fn one(part: Part, args: RoutingArgs, sizes: Sizes, report: &mut Report) -
             report.accuracy = Some(accuracy::run(&args, sizes.seeds, peer.as_ref()).await?);
         }
         Part::Decisions => {
-            let bench = Bench::start(args.sets, sizes).await?;
+            let bench = Box::pin(Bench::start(args.sets, sizes)).await?;
             let Bench { stack, senders, texts, size, .. } = &bench;
             report.decisions = Some(decisions::run(stack, senders, texts, sizes, *size).await?);
             bench.stop().await?;
         }
         Part::Cache => {
-            let bench = Bench::start(args.sets, sizes).await?;
+            let bench = Box::pin(Bench::start(args.sets, sizes)).await?;
             let bus = bench.senders.first().context("at least one connection")?;
             report.cache = Some(replay::run(bus, &bench.set, sizes.replayed).await?);
             bench.stop().await?;
         }
         Part::Messages => {
-            let bench = Bench::start(args.sets, sizes).await?;
+            let bench = Box::pin(Bench::start(args.sets, sizes)).await?;
             let Bench { stack, senders, agents, texts, .. } = &bench;
             report.messages = Some(messages::run(stack, senders, agents, texts, sizes).await?);
             bench.stop().await?;
@@ -162,7 +162,7 @@ async fn one(part: Part, args: RoutingArgs, sizes: Sizes, report: &mut Report) -
         Part::Scale => report.scale = Some(scale::run(sizes).await?),
         Part::Balancing => report.balancing = Some(balancing::run(sizes.balanced).await?),
         Part::Mailboxes => {
-            let bench = Bench::start(args.sets, sizes).await?;
+            let bench = Box::pin(Bench::start(args.sets, sizes)).await?;
             let Bench { stack, senders, agents, .. } = &bench;
             report.mailboxes = Some(mailboxes::run(stack, senders, agents, sizes).await?);
             bench.stop().await?;

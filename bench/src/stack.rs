@@ -130,12 +130,12 @@ impl Stack {
 
 /// Starts the registry.
 pub(crate) async fn start_registry(url: String) -> Result<Running<troupe_registry::Replica>> {
-    let registry = Running::start(REGISTRY, async move {
+    let starting = async move {
         let bus = connect(&url, troupe_registry::NAME).await?;
         let settings = troupe_registry::Config::default().settings();
         Ok(troupe_registry::Replica::start(&bus, &settings, None).await?)
-    });
-    registry.await
+    };
+    Running::start(REGISTRY, Box::pin(starting)).await
 }
 
 /// A connection under `name`.

@@ -105,13 +105,13 @@ pub(super) async fn run(messages: usize) -> Result<Balancing> {
         Weights { semantic: 1.0, proficiency: 0.0, success: 0.0, load: 0.0, latency: 0.0 };
     plain.intents.breaker.max_ejected_share = 0.0;
     super::say("balancing: plain round-robin");
-    let plain = one(plain, messages).await?;
+    let plain = Box::pin(one(plain, messages)).await?;
     let mut strategies = BTreeMap::new();
     for strategy in Strategy::ALL {
         super::say(&format!("balancing: {}", strategy.as_str()));
         let mut config = Config::default();
         config.intents.balancing = strategy;
-        strategies.insert(strategy.as_str(), one(config, messages).await?);
+        strategies.insert(strategy.as_str(), Box::pin(one(config, messages)).await?);
     }
     let rate_per_s = 1.0 / GAP.as_secs_f64();
     Ok(Balancing { agents: AGENTS, messages, rate_per_s, plain, strategies })
@@ -260,9 +260,10 @@ async fn handle(
 ) -> Result<()> {
     tokio::time::sleep(time).await;
     let fails = number == FAILING;
-    let (outcome, reason) = match fails {
-        true => (AckOutcome::Rejected, "it always fails".to_owned()),
-        false => (AckOutcome::Acknowledged, String::new()),
+    let (outcome, reason) = if fails {
+        (AckOutcome::Rejected, "it always fails".to_owned())
+    } else {
+        (AckOutcome::Acknowledged, String::new())
     };
     let one = DeliveryRef {
         message_id: delivered.message.id.clone(),

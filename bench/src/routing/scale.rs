@@ -57,8 +57,8 @@ pub struct Sized {
 
 /// Measures both, each on a stack of its own.
 pub(super) async fn run(sizes: Sizes) -> Result<Scale> {
-    let few = one(sizes.few, sizes.rounds).await?;
-    let many = one(sizes.many, sizes.rounds).await?;
+    let few = Box::pin(one(sizes.few, sizes.rounds)).await?;
+    let many = Box::pin(one(sizes.many, sizes.rounds)).await?;
     let slowdown_p50 = few.timed.over_the_bus.iter().filter_map(|(kind, few)| {
         let many = many.timed.over_the_bus.get(kind)?;
         (few.count > 0 && many.count > 0)
@@ -108,7 +108,7 @@ fn skill(agent: usize) -> Result<Name> {
 /// Registers a fleet over one connection. Each agent shares its two skills with a neighbour each.
 async fn register(bus: &Bus, names: &[Name]) -> Result<()> {
     let agents = names.len();
-    let registering = names.to_vec().into_iter().enumerate().map(|(number, name)| async move {
+    let registering = names.iter().cloned().enumerate().map(|(number, name)| async move {
         let mut can = vec![skill(number)?, skill((number + 1) % agents)?];
         can.dedup();
         let declaration = RegisterAgent {

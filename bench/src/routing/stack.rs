@@ -34,18 +34,17 @@ impl Stack {
         Ok(stack)
     }
 
-    /// Ends semantic routing, if it runs, and starts it with another configuration.
-    pub(super) async fn start_routing(&mut self, mut config: Config) -> Result<()> {
-        self.stop_routing().await?;
+    async fn start_routing(&mut self, mut config: Config) -> Result<()> {
         let valkey = Address::new(self.valkey.url()).map_err(anyhow::Error::msg)?;
         config.common.redis.url = Some(valkey);
         let url = self.nats.url();
-        let routing = Running::start(ROUTING, async move {
+        let starting = async move {
             let bus = connect(&url, troupe_semantic_routing::NAME).await?;
             let routing = Replica::start(&bus, &config, None).await?;
             routing.ready().await;
             Ok(routing)
-        });
+        };
+        let routing = Running::start(ROUTING, Box::pin(starting));
         self.routing = Some(routing.await.context("semantic routing")?);
         Ok(())
     }
