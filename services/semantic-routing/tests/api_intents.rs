@@ -237,3 +237,26 @@ async fn a_large_table_learns_a_change_and_decides_meanwhile() {
     assert!(ids.is_sorted());
     intents.drain().await;
 }
+
+/// Nothing but names, as `--capability rust:0.9` declares them.
+#[tokio::test(flavor = "multi_thread")]
+async fn bare_names_of_capabilities_will_do() {
+    let stage = Stage::start().await;
+    for (id, capability) in
+        [("rusty", "rust"), ("cora", "copywriting"), ("dan", "database-administration")]
+    {
+        let capability = format!("{capability}:0.9");
+        stage.agent(id, json!({"role": "r", "capabilities": [capability]})).await;
+    }
+    let intents = stage.intents().await;
+    for (text, agent) in [
+        ("the Rust compiler complains about a lifetime", "rusty"),
+        ("write the copy for our advertisement", "cora"),
+        ("the database needs a new index", "dan"),
+        ("what will the weather be like in Oslo?", "nobody"),
+    ] {
+        let resolution = ask(&intents, text).await;
+        assert_eq!(who(&resolution), agent, "{text}: {resolution:#?}");
+    }
+    intents.drain().await;
+}

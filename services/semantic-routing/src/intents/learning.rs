@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 use troupe_domain::{Code, Fault};
 use troupe_embedding::{Embedder, Embedding, ModelInfo, Status};
 use troupe_intent::cache::{Purpose, difference};
-use troupe_intent::{Examples, Route, Router};
+use troupe_intent::{Examples, Route, Router, Settings};
 
 use super::knowledge::Knowledge;
 use crate::rules::catalogue::{Catalogue, Way};
@@ -31,7 +31,7 @@ const MAX_QUICK_ROUNDS: u32 = 16;
 /// Examples times routes above which a change is trained first and calibrated later.
 const LARGE_CELLS: usize = 20_000;
 /// Texts that are embedded in one go.
-const EMBED_TEXTS: usize = 1_024;
+const EMBED_TEXTS: usize = 512;
 /// How long to wait before texts are embedded again that could not be.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
@@ -40,10 +40,9 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 pub(super) struct Taught {
     /// The router; absent where there is nothing to choose from.
     pub(super) router: Option<Router>,
-    /// What the agents offered.
-    pub(super) fleet: u64,
-    /// What the routes were.
-    pub(super) routes: u64,
+    /// What the agents offered and what the routes were; absent where texts of them have no vector
+    /// yet.
+    pub(super) rests_on: Option<(u64, u64)>,
     /// The model.
     pub(super) model: String,
     /// What the router was made of.
@@ -139,23 +138,20 @@ impl School {
     }
 }
 
-/// Vectors by text.
-type Vectors = HashMap<String, Embedding>;
-
 /// Learns for as long as it is let.
 pub(super) async fn run(knowledge: Arc<Knowledge>) {
     let school = &knowledge.school;
     let mut status = school.embedder.watch();
-    let mut vectors = Vectors::new();
+    let mut vectors = Vectors::default();
     loop {
         let now = status.borrow_and_update().clone();
         match now {
             Status::Ready(model) => {
                 let known = school.model.write().replace(model.clone());
                 if known.is_some_and(|known| known.id != model.id) {
-                    vectors.clear();
+                    vectors = Vectors::default();
                 }
-                match lesson(&knowledge, &model, &mut vectors).await {
+                match learn(&knowledge, &model, &mut vectors).await {
                     Ok(()) => {}
                     Err(fault) => {
                         tracing::warn!(%fault, "routes are not learned for now");
@@ -184,54 +180,47 @@ pub(super) async fn run(knowledge: Arc<Knowledge>) {
     }
 }
 
-/// One round: embeds what is new, makes a router, and lets it take its place.
-async fn lesson(
+/// Learns until what is learned is what there is. While many texts are to be embedded, a router of
+/// those that are takes its place now and then, so that nobody's change waits for all of them; but the
+/// first router of a process is whole, because one that knows half of the routes takes their messages
+/// for each other's.
+async fn learn(
     knowledge: &Arc<Knowledge>,
     model: &ModelInfo,
     vectors: &mut Vectors,
 ) -> Result<(), Fault> {
     let school = &knowledge.school;
-    let before = school.ready();
-    for round in 0.. {
+    let began = Instant::now();
+    let mut rounds = 0;
+    loop {
         let catalogue = catalogue(knowledge).await?;
-        embed(knowledge, model, &catalogue, vectors).await?;
+        let left = vectors.embed(knowledge, model, &catalogue).await?;
         let former = school.ready().filter(|former| former.model == model.id);
+        if left > 0 && former.is_none() {
+            let why = format!("routes are being learned: {left} texts are left");
+            school.progress.send_replace(Progress::Not(why));
+            continue;
+        }
         let texts: usize = catalogue.ways.iter().map(|way| way.texts.len()).sum();
         let large = catalogue.ways.len().saturating_mul(texts) > LARGE_CELLS;
         let known = former.as_ref().is_some_and(|former| former.router.is_some());
-        // The first round of a change is for whoever waits for it, the last one for calibration.
-        let quickly = large && known && round < MAX_QUICK_ROUNDS;
-        let own = std::mem::take(vectors);
-        let (taught, own) = make(knowledge, catalogue, model, own, former, quickly).await?;
-        *vectors = own;
+        // The first rounds of a change are for whoever waits for it, the last one for calibration.
+        let quickly = known && (left > 0 || (large && rounds < MAX_QUICK_ROUNDS));
+        let task = Task { catalogue, left, model: model.clone(), former, quickly };
+        let taught = vectors.make(task, knowledge.config.router).await?;
         school.progress.send_replace(Progress::Ready(Arc::new(taught)));
+        if left > 0 {
+            continue;
+        }
         if !quickly {
             break;
         }
-        if timeout(REST_FOR, school.changed.notified()).await.is_err() {
-            calibrate(knowledge, model, vectors).await?;
-            break;
-        }
+        // Calibrated when the table rests, or when it never does.
+        let rests = timeout(REST_FOR, school.changed.notified()).await.is_err();
+        rounds = if rests { MAX_QUICK_ROUNDS } else { rounds + 1 };
     }
-    if before.is_none() {
-        tracing::info!(model = model.id, "routes are learned");
-    }
-    Ok(())
-}
-
-/// The slow round of a large table that rests.
-async fn calibrate(
-    knowledge: &Arc<Knowledge>,
-    model: &ModelInfo,
-    vectors: &mut Vectors,
-) -> Result<(), Fault> {
-    let school = &knowledge.school;
-    let catalogue = catalogue(knowledge).await?;
-    embed(knowledge, model, &catalogue, vectors).await?;
-    let own = std::mem::take(vectors);
-    let (taught, own) = make(knowledge, catalogue, model, own, school.ready(), false).await?;
-    *vectors = own;
-    school.progress.send_replace(Progress::Ready(Arc::new(taught)));
+    let milliseconds = began.elapsed().as_millis() as u64;
+    tracing::debug!(model = model.id, milliseconds, "routes are learned");
     Ok(())
 }
 
@@ -246,96 +235,97 @@ async fn catalogue(knowledge: &Arc<Knowledge>) -> Result<Catalogue, Fault> {
     .await
 }
 
-/// Embeds those texts of `catalogue` that have no vector, and forgets vectors of others. What another
-/// replica embedded is taken over from there.
-async fn embed(
-    knowledge: &Knowledge,
-    model: &ModelInfo,
-    catalogue: &Catalogue,
-    vectors: &mut Vectors,
-) -> Result<(), Fault> {
-    let school = &knowledge.school;
-    let texts: HashSet<&str> = catalogue.texts().collect();
-    vectors.retain(|text, _| texts.contains(text.as_str()));
-    let says = |text: &&str| school.embedder.normalise(text).is_ok();
-    let mut missing: Vec<String> = texts
-        .into_iter()
-        .filter(|text| !vectors.contains_key(*text))
-        .filter(says)
-        .map(str::to_owned)
-        .collect();
-    missing.sort_unstable();
-    let began = Instant::now();
-    let all = missing.len();
-    for (number, some) in missing.chunks(EMBED_TEXTS).enumerate() {
-        let done = number * EMBED_TEXTS;
-        if number > 0 {
-            tracing::info!(done, all, seconds = began.elapsed().as_secs(), "embedding routes");
-        }
-        school.progress.send_if_modified(|progress| {
-            if let Progress::Not(why) = progress {
-                *why = format!("routes are being learned: {} texts are left", all - done);
-            }
-            false
-        });
-        let mut some: Vec<String> = some.to_vec();
-        if let Some(shared) = &knowledge.shared {
-            let known = shared.vectors(&model.id, &some).await;
-            let known = known.into_iter().filter(|(_, one)| one.dimensions() == model.dimensions);
-            vectors.extend(known);
-            some.retain(|text| !vectors.contains_key(text));
-        }
-        let embedded = school.embedder.embed_many(&some).await?;
-        if let Some(shared) = &knowledge.shared {
-            shared.store_vectors(&model.id, &some, &embedded).await;
-        }
-        vectors.extend(some.into_iter().zip(embedded));
-    }
-    Ok(())
+/// Vectors of the texts of routes, by text.
+#[derive(Debug, Default)]
+struct Vectors {
+    known: HashMap<String, Embedding>,
+    /// Texts that waited in the round before: whoever came since goes first.
+    waiting: HashSet<String>,
 }
 
-/// Makes a router, on a thread of its own; `quickly` keeps what the former one knew about being sure.
-async fn make(
-    knowledge: &Arc<Knowledge>,
+/// What a router is made of, and how.
+struct Task {
     catalogue: Catalogue,
-    model: &ModelInfo,
-    vectors: Vectors,
+    /// Texts that have no vector yet.
+    left: usize,
+    model: ModelInfo,
     former: Option<Arc<Taught>>,
+    /// Keeps what the former router knew about being sure.
     quickly: bool,
-) -> Result<(Taught, Vectors), Fault> {
-    let settings = knowledge.config.router;
-    let (model, dims) = (model.id.clone(), model.dimensions);
-    on_a_thread(move || {
-        let examples = examples(&catalogue, &vectors, dims)?;
-        let router = match &examples {
-            Some(examples) => {
-                Some(router(&catalogue, examples, settings, former.as_deref(), quickly)?)
-            }
-            None => None,
-        };
-        let against = catalogue.ways.iter().filter(|way| !way.against.is_empty());
-        let against = against.map(|way| (way.route.to_string(), against_of(way, &vectors)));
-        let taught = Taught {
-            router,
-            examples,
-            fleet: catalogue.fleet,
-            routes: catalogue.routes,
-            model,
-            against: against.collect(),
-        };
-        Ok((taught, vectors))
+}
+
+impl Vectors {
+    /// Embeds texts of `catalogue` that have no vector, at most [`EMBED_TEXTS`], and forgets vectors
+    /// of others. What another replica embedded is taken over from there. Gives how many are left.
+    async fn embed(
+        &mut self,
+        knowledge: &Knowledge,
+        model: &ModelInfo,
+        catalogue: &Catalogue,
+    ) -> Result<usize, Fault> {
+        let school = &knowledge.school;
+        let texts: HashSet<&str> = catalogue.texts().collect();
+        self.known.retain(|text, _| texts.contains(text.as_str()));
+        let says = |text: &&str| school.embedder.normalise(text).is_ok();
+        let missing = texts.into_iter().filter(|text| !self.known.contains_key(*text)).filter(says);
+        let mut missing: Vec<String> = missing.map(str::to_owned).collect();
+        missing.sort_unstable_by_key(|text| (self.waiting.contains(text), text.clone()));
+        let later = missing.split_off(missing.len().min(EMBED_TEXTS));
+        self.waiting = later.into_iter().collect();
+        if let Some(shared) = &knowledge.shared {
+            let found = shared.vectors(&model.id, &missing).await;
+            let fits = |(_, one): &(String, Embedding)| one.dimensions() == model.dimensions;
+            self.known.extend(found.into_iter().filter(fits));
+            missing.retain(|text| !self.known.contains_key(text));
+        }
+        let embedded = school.embedder.embed_many(&missing).await?;
+        if let Some(shared) = &knowledge.shared {
+            shared.store_vectors(&model.id, &missing, &embedded).await;
+        }
+        self.known.extend(missing.into_iter().zip(embedded));
+        Ok(self.waiting.len())
+    }
+
+    /// Makes a router, on a thread of its own.
+    async fn make(&mut self, task: Task, settings: Settings) -> Result<Taught, Fault> {
+        let known = std::mem::take(&mut self.known);
+        let (taught, known) = on_a_thread(move || (taught(&task, &known, settings), known)).await?;
+        self.known = known;
+        taught
+    }
+}
+
+fn taught(
+    task: &Task,
+    known: &HashMap<String, Embedding>,
+    settings: Settings,
+) -> Result<Taught, Fault> {
+    let Task { catalogue, left, model, former, quickly } = task;
+    let examples = examples(catalogue, known, model.dimensions)?;
+    let former = former.as_ref().and_then(|former| former.router.as_ref());
+    let router = match &examples {
+        Some(examples) => Some(router(catalogue, examples, settings, former, *quickly)?),
+        None => None,
+    };
+    let against = catalogue.ways.iter().filter(|way| !way.against.is_empty());
+    let against = against.map(|way| (way.route.to_string(), against_of(way, known)));
+    Ok(Taught {
+        router,
+        examples,
+        rests_on: (*left == 0).then_some((catalogue.fleet, catalogue.routes)),
+        model: model.id.clone(),
+        against: against.collect(),
     })
-    .await?
 }
 
 /// What there is to learn from; `None` where there is nothing.
 fn examples(
     catalogue: &Catalogue,
-    vectors: &Vectors,
+    known: &HashMap<String, Embedding>,
     dims: usize,
 ) -> Result<Option<Arc<Examples>>, Fault> {
     let routes = catalogue.ways.iter().map(|way| {
-        let examples = way.texts.iter().filter_map(|text| vectors.get(text));
+        let examples = way.texts.iter().filter_map(|text| known.get(text));
         let examples = examples.map(|vector| vector.as_slice().to_vec()).collect();
         Route { name: way.route.to_string(), examples }
     });
@@ -350,11 +340,10 @@ fn examples(
 fn router(
     catalogue: &Catalogue,
     examples: &Examples,
-    settings: troupe_intent::Settings,
-    former: Option<&Taught>,
+    settings: Settings,
+    former: Option<&Router>,
     quickly: bool,
 ) -> Result<Router, Fault> {
-    let former = former.and_then(|former| former.router.as_ref());
     let router = match former {
         Some(former) if quickly => former.retrained(examples),
         _ => Router::fit(examples, &settings, former)?.0,
@@ -367,9 +356,8 @@ fn router(
     Ok(router.with_thresholds(|route| wanted.get(route).copied()))
 }
 
-fn against_of(way: &Way, vectors: &Vectors) -> Against {
-    let near =
-        way.against.iter().filter_map(|text| Some((text.clone(), vectors.get(text)?.clone())));
+fn against_of(way: &Way, known: &HashMap<String, Embedding>) -> Against {
+    let near = way.against.iter().filter_map(|text| Some((text.clone(), known.get(text)?.clone())));
     Against {
         keys: way.against.iter().map(|text| utterance::key(text)).collect(),
         near: near.collect(),

@@ -124,8 +124,7 @@ impl Knowledge {
             let margin = f64::from(router.settings().margin);
             Ok(judge(&decision, threshold, target, margin))
         })?;
-        let current = (taught.fleet, taught.routes) == (generation.fleet, generation.routes);
-        if !current {
+        if taught.rests_on != Some((generation.fleet, generation.routes)) {
             // A router is on its way that knows better: nothing to remember.
             self.memory.lock().missed();
             return Ok(Understood { verdict, cache: CacheUse::Miss, asked: true });

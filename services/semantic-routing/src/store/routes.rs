@@ -208,8 +208,21 @@ impl RouteStore {
             }
             Err(why) => {
                 tracing::error!(subject = entry.subject, why, "not a route; passed over");
+                self.lose(entry);
                 None
             }
+        }
+    }
+
+    /// What is no route took the place of one: it is gone for every replica, and can be declared anew.
+    fn lose(&self, entry: &Entry) {
+        let Some(id) = subject::caller_of(&entry.subject) else { return };
+        let mut known = self.known.write();
+        let last = known.sequences.entry(id.clone()).or_default();
+        *last = entry.sequence.max(*last);
+        // Without an expected version nothing is refused.
+        if known.table.delete(&id, None).unwrap_or_default() {
+            self.changed.notify_one();
         }
     }
 
