@@ -21,8 +21,10 @@ const SHARPNESS_PRIOR: f64 = 2.0;
 const ODDS_MAX: f32 = 12.0;
 /// What the scope gate believes before it has seen anything: offset, log-odds, similarity.
 const SCOPE_PRIOR: [f64; 3] = [-4.0, 0.3, 10.0];
-/// How strongly it believes that.
-const SCOPE_PRECISION: [f64; 3] = [0.01, 1.0, 0.01];
+/// How strongly it believes that. Examples teach how to tell the texts of a missing route, which are
+/// nearer to the others than most of what is meant for none: with few of them the log-odds, which are
+/// good at just that, would count for too much.
+const SCOPE_PRECISION: [f64; 3] = [0.01, 100.0, 0.01];
 /// How many examples the prior of the scope gate's limit counts for, and that limit.
 const GATE_PRIOR: (f32, f32) = (10.0, 0.5);
 const NEWTON_STEPS: usize = 30;
@@ -36,7 +38,7 @@ pub struct Calibration {
     pub offset: f32,
     /// What scores are multiplied with before they become probabilities: 1 / temperature.
     pub sharpness: f32,
-    /// Offset, weight of the best route's log-odds, weight of the best similarity.
+    /// Offset, weight of the best route's log-odds, weight of the expected similarity.
     pub scope: [f32; 3],
     /// The scope from which on a query counts as meant for some route.
     pub scope_limit: f32,
@@ -212,7 +214,8 @@ impl Calibration {
 pub(crate) struct Cues {
     /// Log-odds of the likeliest route.
     pub(crate) odds: f32,
-    /// The largest cosine to a centroid.
+    /// The cosine to the centroid of the route, as it is to be expected: the mean over all, each
+    /// with its share. The largest one may be that of a route that is not meant.
     pub(crate) similarity: f32,
 }
 
@@ -221,7 +224,8 @@ impl Cues {
     pub(crate) fn of(scores: &mut [f32], similarities: impl Iterator<Item = f32>) -> Self {
         softmax(scores);
         let best = scores.iter().copied().fold(0.0, f32::max);
-        Self::from_best(best, scores.len(), similarities.fold(-1.0, f32::max))
+        let expected = scores.iter().zip(similarities).map(|(share, cosine)| share * cosine).sum();
+        Self::from_best(best, scores.len(), expected)
     }
 
     /// With one route its probability is 1, whatever was asked: no cue.
