@@ -35,7 +35,7 @@ use troupe_contract::routing::{
 };
 use troupe_contract::{Service, stream, subject};
 use troupe_domain::message::Intent;
-use troupe_domain::{AgentId, Fault, Name};
+use troupe_domain::{AgentId, Fault, MessageId, Name};
 use troupe_embedding::Embedder;
 
 use crate::rules::filter::roster::Roster;
@@ -47,6 +47,7 @@ pub use fitting::MAX_FIT_EXAMPLES;
 use knowledge::{Knowledge, Totals};
 use learning::School;
 use memory::Memory;
+pub(crate) use memory::Routed;
 use peers::Tell;
 use teaching::in_time;
 
@@ -216,6 +217,17 @@ impl Intents {
         deadline: Instant,
     ) -> Result<Choice, Fault> {
         self.knowledge.chosen(sender, intent, deadline).await
+    }
+
+    /// Remembers what a message wanted and where it went, for feedback that knows no more than its id:
+    /// here, and with Redis for every replica.
+    pub fn remember(&self, message: &MessageId, intent: &Intent, resolution: &Resolution) {
+        let routed = Routed { text: intent.text.clone(), route: resolution.route_id.clone() };
+        if let Some(shared) = self.knowledge.shared.clone().filter(|shared| shared.is_healthy()) {
+            let (message, routed) = (message.clone(), routed.clone());
+            tokio::spawn(async move { shared.put_routed(&message, &routed).await });
+        }
+        self.knowledge.memory.lock().remember(message.clone(), routed);
     }
 
     /// Declares a route, or changes it.

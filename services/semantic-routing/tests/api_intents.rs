@@ -200,7 +200,7 @@ async fn a_large_table_learns_a_change_and_decides_meanwhile() {
     stage.crew().await;
     let intents = stage.intents().await;
     let operator = name("operator");
-    let count = sized(10_000, 160);
+    let count = sized(9_990, 160);
     let patience = Duration::from_secs(sized(600, 60) as u64);
     for number in 0..count {
         let says = [

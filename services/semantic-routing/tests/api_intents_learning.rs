@@ -5,9 +5,10 @@ mod intents;
 use intents::{A_SECOND, PATIENCE, Stage, ask, name, resolve, route, soon, until, who};
 use serde_json::{Value, json};
 use troupe_contract::routing::{FeedbackRequest, FitReply, FitRequest, RouteListRequest};
+use troupe_domain::message::Intent;
 use troupe_domain::{Code, Fault};
 use troupe_semantic_routing::intents::Intents;
-use troupe_testkit::eventually;
+use troupe_testkit::{ValkeyServer, eventually};
 
 async fn feedback(intents: &Intents, told: Value) -> Result<bool, Fault> {
     let request: FeedbackRequest = serde_json::from_value(told).unwrap();
@@ -141,4 +142,32 @@ async fn a_fit_that_cannot_be_is_refused_by_name() {
     }
     assert!(resolve(&intents, json!({"text": "x", "limit": 0})).await.is_err());
     intents.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn feedback_may_name_no_more_than_the_message() {
+    let valkey = ValkeyServer::start().await.unwrap();
+    let mut stage = Stage::start().await;
+    stage.redis_url = Some(valkey.url());
+    stage.crew().await;
+    let (one, two) = (stage.intents().await, stage.intents().await);
+    let intent = json!({"text": "write unit tests for the lexer of the new language"});
+    let intent: Intent = serde_json::from_value(intent).unwrap();
+    let choice = one.choose(&name("operator"), &intent, soon()).await.unwrap();
+    assert_eq!(choice.agent, Some(name("tess")));
+    // Shared as soon as there is a connection.
+    let learnt = eventually("the other replica to know the message", PATIENCE, || async {
+        one.remember(&name("m1"), &intent, &choice.resolution);
+        let told = json!({
+            "message_id": "m1", "agent_id": "tess", "success": false, "right_route_id": "invoices",
+        });
+        feedback(&two, told).await.unwrap().then_some(())
+    });
+    learnt.await;
+    until(&two, &intent.text, "bill", PATIENCE).await;
+    until(&one, &intent.text, "bill", PATIENCE).await;
+    let unknown = json!({"message_id": "m2", "agent_id": "tess", "success": true});
+    assert!(!feedback(&one, unknown).await.unwrap(), "nothing to learn, and no fault");
+    one.drain().await;
+    two.drain().await;
 }

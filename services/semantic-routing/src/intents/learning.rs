@@ -13,7 +13,7 @@ use parking_lot::RwLock;
 use tokio::sync::{Notify, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
-use troupe_domain::{Code, Fault};
+use troupe_domain::{Code, Fault, Name};
 use troupe_embedding::{Embedder, Embedding, ModelInfo, Status};
 use troupe_intent::cache::{Purpose, difference};
 use troupe_intent::{Examples, Route, Router, Settings};
@@ -47,6 +47,8 @@ pub(super) struct Taught {
     pub(super) model: String,
     /// What the router was made of.
     pub(super) examples: Option<Arc<Examples>>,
+    /// By the key of a text: the route of which it is an example.
+    letters: HashMap<String, Name>,
     /// By route: what it was said not to be meant by.
     against: HashMap<String, Against>,
 }
@@ -58,6 +60,11 @@ struct Against {
 }
 
 impl Taught {
+    /// The route of which `text` is an example, to the letter.
+    pub(super) fn example_of(&self, text: &str) -> Option<&Name> {
+        self.letters.get(&utterance::key(text))
+    }
+
     /// Whether somebody said that `route` is not meant by this text, or by one that says the same.
     pub(super) fn vetoes(
         &self,
@@ -314,6 +321,7 @@ fn taught(
         examples,
         rests_on: (*left == 0).then_some((catalogue.fleet, catalogue.routes)),
         model: model.id.clone(),
+        letters: catalogue.letters(),
         against: against.collect(),
     })
 }

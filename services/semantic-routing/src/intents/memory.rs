@@ -2,10 +2,16 @@
 //!
 //! Invariant: what somebody says was wrong is counted only where it was served from here.
 
+use serde::{Deserialize, Serialize};
+use troupe_contract::routing::RouteId;
+use troupe_domain::MessageId;
+
 use crate::rules::cache_index::{CacheIndex, Counters, Entry, Generation};
 use crate::rules::recent::Recent;
 use crate::rules::verdict::Verdict;
 
+/// Messages of which it is remembered what they wanted and where they went.
+const MAX_ROUTED: usize = 8_192;
 /// Questions of which it is remembered which entry answered them.
 const MAX_SERVED: usize = 8_192;
 
@@ -17,11 +23,27 @@ pub(super) struct Memory {
     max_entries: usize,
     /// By the key of the question: the key of the entry that answered it.
     served: Recent<String, String>,
+    /// By message: what it wanted, and the route that it took.
+    routed: Recent<MessageId, Routed>,
+}
+
+/// What a message wanted, for whoever knows only its id when it turned out well or not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Routed {
+    /// What was wanted, in words.
+    pub(crate) text: String,
+    /// The route that was taken.
+    pub(crate) route: Option<RouteId>,
 }
 
 impl Memory {
     pub(super) fn new(max_entries: usize) -> Self {
-        Self { index: None, max_entries, served: Recent::new(MAX_SERVED) }
+        Self {
+            index: None,
+            max_entries,
+            served: Recent::new(MAX_SERVED),
+            routed: Recent::new(MAX_ROUTED),
+        }
     }
 
     /// The entries of `generation`, for vectors of `dims` parts; older ones are forgotten.
@@ -107,6 +129,16 @@ impl Memory {
         if let Some(index) = &mut self.index {
             index.remove(key);
         }
+    }
+
+    /// A message was routed.
+    pub(super) fn remember(&mut self, message: MessageId, routed: Routed) {
+        self.routed.insert(message, routed);
+    }
+
+    /// What a message wanted.
+    pub(super) fn routed(&self, message: &MessageId) -> Option<Routed> {
+        self.routed.get(message).cloned()
     }
 
     /// How many entries there are.

@@ -13,6 +13,7 @@ use troupe_domain::{AgentId, Code, Fault, Name};
 
 use super::events;
 use super::knowledge::Knowledge;
+use super::memory::Routed;
 use super::peers::Tell;
 use super::understanding::key_of;
 use crate::rules::catalogue::target_of;
@@ -110,13 +111,14 @@ impl Knowledge {
     pub(super) async fn hear_feedback(
         &self,
         caller: &AgentId,
-        request: FeedbackRequest,
+        mut request: FeedbackRequest,
     ) -> Result<FeedbackReply, Fault> {
         let role = self.roster.read().get(&request.agent_id).map(|row| row.role.clone());
         let role = role.ok_or_else(|| Fault::not_found("agent", &request.agent_id))?;
         if let Some(text) = &request.text {
             utterance::check("text", text)?;
         }
+        self.complete(&mut request).await;
         let taken = request.route_id.as_ref().map(|route| self.target(route)).transpose()?;
         if let Some(right) = &request.right_route_id {
             self.target(right)?;
@@ -145,6 +147,26 @@ impl Knowledge {
             learnt |= self.learn(caller, wrong, text, false).await?.changes();
         }
         Ok(FeedbackReply { learnt })
+    }
+
+    /// What the message wanted, and the route that it took, where only the message is named. What is
+    /// too long to be learned is not.
+    async fn complete(&self, request: &mut FeedbackRequest) {
+        let Some(message) = request.message_id.as_ref() else { return };
+        if request.text.is_some() && request.route_id.is_some() {
+            return;
+        }
+        let known = self.memory.lock().routed(message);
+        let known = match (known, &self.shared) {
+            (None, Some(shared)) => shared.routed(message).await,
+            (known, _) => known,
+        };
+        let Some(Routed { text, route }) = known else { return };
+        // A route that is gone since then has nothing to learn.
+        let there = route.filter(|route| self.target(route).is_ok());
+        request.route_id = request.route_id.take().or(there);
+        let learnable = Some(text).filter(|text| utterance::check("text", text).is_ok());
+        request.text = request.text.take().or(learnable);
     }
 
     /// A text does or does not belong to a route.

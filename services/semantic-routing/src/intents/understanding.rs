@@ -122,7 +122,12 @@ impl Knowledge {
             let decision = router.decide_among(vector.as_slice(), allowed)?;
             let threshold = |route: &str| f64::from(router.threshold(route).unwrap_or(1.0));
             let margin = f64::from(router.settings().margin);
-            Ok(judge(&decision, threshold, target, margin))
+            let verdict = judge(&decision, threshold, &target, margin);
+            let example = taught.example_of(text).filter(|route| target(route.as_str()).is_some());
+            Ok(match example {
+                Some(route) => verdict.to_the_letter(route),
+                None => verdict,
+            })
         })?;
         if taught.rests_on != Some((generation.fleet, generation.routes)) {
             // A router is on its way that knows better: nothing to remember.

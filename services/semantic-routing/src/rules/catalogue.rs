@@ -4,13 +4,14 @@
 //! capability stands for it, so that the same texts never compete with themselves; and a route that
 //! is gone leads nowhere from that moment on, whatever an older router says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use troupe_contract::routing::RouteTarget;
 use troupe_domain::{Name, RequiredCapability};
 
 use super::offers::Offers;
 use super::routes::{RouteEntry, RouteTable};
+use super::utterance;
 
 /// A route as it is learned.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,6 +73,21 @@ impl Catalogue {
             way.texts.dedup();
         });
         Self { ways, fleet: offers.fingerprint(), routes: table.fingerprint() }
+    }
+
+    /// By the key of a text: the route of which it is an example; texts of several routes are left
+    /// out.
+    pub fn letters(&self) -> HashMap<String, Name> {
+        let mut letters: HashMap<String, Option<&Name>> = HashMap::new();
+        for way in &self.ways {
+            for text in &way.texts {
+                let known = letters.entry(utterance::key(text)).or_insert(Some(&way.route));
+                if *known != Some(&way.route) {
+                    *known = None;
+                }
+            }
+        }
+        letters.into_iter().filter_map(|(text, route)| Some((text, route?.clone()))).collect()
     }
 
     /// Every text, with those that speak against a route.
@@ -148,6 +164,20 @@ mod tests {
         assert_eq!(shown(&table, &offers), both);
         table.put(route("unit-tests", RouteTarget::Role(name("tester"))), None, at).unwrap();
         assert_eq!(shown(&table, &offers)[2], "unit-tests: say unit-tests", "who declares it wins");
+    }
+
+    #[test]
+    fn a_text_of_one_route_is_known_to_the_letter() {
+        let (mut table, at) = (RouteTable::default(), Timestamp::from_millis(0));
+        for (id, says) in [("a", ["Water the plants", "both"]), ("b", ["mow the lawn", "BOTH"])] {
+            let utterances = says.map(str::to_owned).to_vec();
+            let role = RouteTarget::Role(name("gardener"));
+            table.put(Route { utterances, ..route(id, role) }, None, at).unwrap();
+        }
+        let letters = Catalogue::of(&table, &Offers::default()).letters();
+        assert_eq!(letters.get("water the plants"), Some(&name("a")));
+        assert_eq!(letters.get("mow the lawn"), Some(&name("b")));
+        assert_eq!(letters.len(), 2, "what two routes say tells nothing");
     }
 
     #[test]

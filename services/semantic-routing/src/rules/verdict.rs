@@ -45,6 +45,18 @@ impl Verdict {
         Self { reason: reason.into(), ..Self::default() }
     }
 
+    /// The text is an example of `route`, to the letter: whatever else it looks like, that is meant.
+    #[must_use]
+    pub fn to_the_letter(self, route: &Name) -> Self {
+        Self {
+            meant: vec![Probable { route: route.clone(), probability: 1.0 }],
+            probability: 1.0,
+            margin: 1.0,
+            reason: format!("{route} is meant: the text is one of its examples"),
+            ..self
+        }
+    }
+
     /// The route that is meant.
     pub fn route(&self) -> Option<&Name> {
         self.meant.first().map(|one| &one.route)

@@ -15,9 +15,10 @@ use redis::{FromRedisValue, RedisError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::time::{sleep, timeout};
-use troupe_domain::{AgentId, Name};
+use troupe_domain::{AgentId, MessageId, Name};
 use troupe_embedding::Embedding;
 
+use crate::intents::Routed;
 use crate::rules::breaker::Shared;
 use crate::rules::breaker::fleet::Change;
 use crate::rules::cache_index::Generation;
@@ -185,6 +186,21 @@ impl SharedCache {
         self.within(pipe.query_async::<()>(&mut connection)).await;
     }
 
+    /// What a message wanted, for as long as verdicts are kept.
+    pub(crate) async fn put_routed(&self, message: &MessageId, routed: &Routed) {
+        let text = serde_json::to_string(routed).unwrap_or_default();
+        let mut set = redis::cmd("SET");
+        set.arg(routed_key(message)).arg(text).arg("PX").arg(self.keep_ms);
+        self.ask::<()>(&set).await;
+    }
+
+    /// What a message wanted that another replica routed.
+    pub(crate) async fn routed(&self, message: &MessageId) -> Option<Routed> {
+        let text: Option<String> =
+            self.ask(redis::cmd("GET").arg(routed_key(message))).await.flatten();
+        serde_json::from_str(&text?).ok()
+    }
+
     /// Forgets a verdict.
     pub async fn remove(&self, key: &str) {
         self.ask::<()>(redis::cmd("DEL").arg(verdict_key(key))).await;
@@ -314,6 +330,10 @@ pub struct Newer {
 
 fn verdict_key(key: &str) -> String {
     format!("{PREFIX}:verdict:{key}")
+}
+
+fn routed_key(message: &MessageId) -> String {
+    format!("{PREFIX}:routed:{message}")
 }
 
 /// By a digest: texts are long, and nobody needs to read them there.
