@@ -18,7 +18,7 @@ use crate::intents::{self, Intents};
 use crate::replica::admission::Admission;
 use crate::replica::ingress::Ingress;
 use crate::replica::waiters::Waiters;
-use crate::replica::{hints, unfit};
+use crate::replica::{hints, ingress, unfit};
 use crate::rules::state::RoutingState;
 
 /// A replica of the service that answers.
@@ -43,6 +43,7 @@ impl Replica {
         let presence = Arc::new(Presence::new(Service::Routing, world.ulid().to_string()));
         let waiters = Arc::new(Waiters::default());
         let stop_polls = watch::channel(false).0;
+        ingress::open_streams(bus, config.shards, config.stream_replicas).await?;
         let intents = Intents::start(bus, intents_setup(config, &world)).await?;
         let events = bus.events(Service::Routing, config.stream_replicas).await?;
         let layout = config.clone();
@@ -60,7 +61,12 @@ impl Replica {
         let shards = Shards::start(bus, &presence, setup).await?;
         let router = shards.router().clone();
         let admission = Admission { intents: intents.clone() };
-        let ingress = Ingress::open(bus, &router, admission, config.stream_replicas).await?;
+        let ingress = Ingress {
+            bus: bus.clone(),
+            router: router.clone(),
+            admission,
+            stream_replicas: config.stream_replicas,
+        };
         let mut background = vec![
             tokio::spawn(hints::hear(bus.clone(), waiters.clone())),
             tokio::spawn(ingress.run()),

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use stage::{Agent, PATIENCE, Stage, ids, name};
-use troupe_contract::registry::Register;
+use troupe_contract::registry::{Deregister, Register};
 use troupe_contract::routing::*;
 use troupe_contract::stream::WhenFull;
 use troupe_contract::{headers, ingress::Way};
@@ -218,6 +218,47 @@ async fn an_intent_reaches_one_who_can_act_and_the_next_best_when_that_one_refus
     let fault = ann.refused(nobody).await;
     assert_eq!(fault.code, Code::FailedPrecondition, "{fault}");
     assert!(fault.details["resolution"]["reason"].is_string());
+    registry.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_an_agent_that_leaves_goes_to_the_next_best() {
+    let (registry, stage) = with_registry().await;
+    let ann = stage.agent("ann").await;
+    let (bob, cat) =
+        (able(&stage, "bob", &["translate"]).await, able(&stage, "cat", &["translate"]).await);
+    eventually("routing to know both", PATIENCE, || async {
+        (stage.replicas[0].intents().everybody().len() == 2).then_some(())
+    })
+    .await;
+    for number in 0..12 {
+        ann.send(wanting("translate", json!({"id": format!("i{number}")}))).await;
+    }
+    let waiting = async || {
+        let request = PendingRequest { agent_ids: vec![name("bob"), name("cat")] };
+        ann.bus.call::<Pending>(&request).await.unwrap().pending
+    };
+    eventually("all to be in mailboxes", PATIENCE, || async {
+        (waiting().await.iter().sum::<u64>() == 12).then_some(())
+    })
+    .await;
+    bob.call::<Deregister>(json!({})).await.unwrap();
+    eventually("the other to have them all", PATIENCE, || async {
+        (waiting().await == [0, 12]).then_some(())
+    })
+    .await;
+    let mut got: BTreeSet<String> = BTreeSet::new();
+    while got.len() < 12 {
+        for delivered in cat.wait().await {
+            assert_eq!(delivered.message.sender_id, name("ann"));
+            assert!(
+                got.insert(delivered.message.id.to_string()),
+                "{} came twice",
+                delivered.message.id
+            );
+            cat.ack(&delivered).await;
+        }
+    }
     registry.drain().await;
 }
 

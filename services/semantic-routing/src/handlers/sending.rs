@@ -13,6 +13,7 @@ use troupe_domain::{AgentMessage, Fault};
 
 use super::{Routing, answer_of, deadline};
 use crate::intents::{Choice, End, Outcome};
+use crate::replica::admission;
 use crate::rules::handing_on::chosen;
 use crate::rules::request::RoutingRequest;
 
@@ -75,7 +76,7 @@ impl Routing {
                 self.router.call(shard, request, until).await?
             }
             Address::Broadcast => {
-                let (message, audience) = (Arc::new(message), self.intents.everybody());
+                let (message, audience) = (Arc::new(message), admission::everybody(&self.intents));
                 self.ask(&sender, RoutingRequest::Spread { message, audience }, until).await?
             }
             Address::Intent(intent) => {
@@ -107,6 +108,7 @@ impl Routing {
         let Choice { resolution, agent, alternatives, key } =
             self.intents.choose(&sender, intent, until).await?;
         let Some(agent) = agent else { return Err(nobody(&resolution)) };
+        self.intents.remember(&message.id, intent, &resolution);
         let message = chosen(message, agent.clone(), alternatives, key.clone());
         let request = RoutingRequest::Route { message: Arc::new(message) };
         let sent = self.ask(&sender, request, until).await;

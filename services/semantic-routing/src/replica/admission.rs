@@ -10,7 +10,7 @@ use troupe_bus::follow;
 use troupe_bus::trace;
 use troupe_contract::ingress::Way;
 use troupe_domain::message::Intent;
-use troupe_domain::{AgentMessage, Fault};
+use troupe_domain::{AgentId, AgentMessage, Fault};
 
 use crate::handlers::Shard;
 use crate::intents::{Choice, Intents};
@@ -23,6 +23,9 @@ use crate::rules::sending::{IngressContent, IngressItem};
 const CHOOSE_WITHIN: Duration = Duration::from_secs(5);
 /// Decisions about one message before its sender is told that there is none.
 const MAX_CHOICES: u32 = 5;
+/// Agents that a broadcast names. Beyond it only those get it who ever asked for their mailbox, so that
+/// the names of a large fleet do not outgrow a message.
+const MAX_NAMED: usize = 20_000;
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 
 /// Admits what was published.
@@ -73,7 +76,7 @@ impl Admission {
         };
         match read(&message) {
             ReadMessage::Known(IngressContent::Spread { message, .. }) if way == Way::Broadcast => {
-                IngressContent::Spread { message, audience: self.intents.everybody() }
+                IngressContent::Spread { message, audience: everybody(&self.intents) }
             }
             ReadMessage::Known(content) => content,
             ReadMessage::Wants(message, intent) => {
@@ -96,7 +99,8 @@ impl Admission {
             );
         }
         match self.patiently(&message, intent).await {
-            Ok(Choice { agent: Some(agent), alternatives, key, .. }) => {
+            Ok(Choice { agent: Some(agent), alternatives, key, resolution }) => {
+                self.intents.remember(&message.id, intent, &resolution);
                 IngressContent::Direct(chosen(message, agent, alternatives, key).into())
             }
             Ok(Choice { resolution, .. }) => {
@@ -125,6 +129,13 @@ impl Admission {
             }
         }
     }
+}
+
+/// Who gets a broadcast though it may have no mailbox yet; at most [`MAX_NAMED`].
+pub(crate) fn everybody(intents: &Intents) -> Vec<AgentId> {
+    let mut everybody = intents.everybody();
+    everybody.truncate(MAX_NAMED);
+    everybody
 }
 
 /// The span of taking a message in; what its recipient does hangs below it.

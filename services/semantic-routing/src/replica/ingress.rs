@@ -54,10 +54,14 @@ enum Interrupted {
 /// What is published, as one replica takes it in.
 #[derive(Debug)]
 pub struct Ingress {
-    bus: Bus,
-    router: Arc<Router>,
-    admission: Admission,
-    stream_replicas: usize,
+    /// Where the streams are.
+    pub bus: Bus,
+    /// Where the shards are.
+    pub router: Arc<Router>,
+    /// What admits messages.
+    pub admission: Admission,
+    /// Replicas of each stream in the NATS cluster.
+    pub stream_replicas: usize,
 }
 
 /// The readers of one shard; they end when this is dropped.
@@ -72,21 +76,20 @@ impl Drop for Readers {
     }
 }
 
-impl Ingress {
-    /// Makes the streams.
-    pub async fn open(
-        bus: &Bus,
-        router: &Arc<Router>,
-        admission: Admission,
-        stream_replicas: usize,
-    ) -> Result<Self, ConnectError> {
-        bus.retire_stream(FORMER_STREAM).await?;
-        for way in Way::ALL {
-            bus.open_stream(&way.stream(router.shards()), stream_replicas).await?;
-        }
-        Ok(Self { bus: bus.clone(), router: router.clone(), admission, stream_replicas })
+/// Makes the streams: before anything runs, because they may be refused.
+pub async fn open_streams(
+    bus: &Bus,
+    shards: u16,
+    stream_replicas: usize,
+) -> Result<(), ConnectError> {
+    bus.retire_stream(FORMER_STREAM).await?;
+    for way in Way::ALL {
+        bus.open_stream(&way.stream(shards), stream_replicas).await?;
     }
+    Ok(())
+}
 
+impl Ingress {
     /// Takes in for the shards that are here, until it is aborted.
     pub async fn run(self) {
         let ingress = Arc::new(self);
