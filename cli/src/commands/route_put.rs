@@ -5,12 +5,17 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use tokio::task::JoinHandle;
+use troupe_client::Troupe;
 use troupe_contract::routing::{Route, RouteId, RoutePut, RouteReply, RouteTarget};
-use troupe_domain::{AgentId, RequiredCapability, Role};
+use troupe_domain::{AgentId, Fault, RequiredCapability, Role};
 
 use crate::args::Global;
 use crate::exit::Usage;
 use crate::{document, output};
+
+/// Routes of a file that are under way at a time.
+const PUTS_AT_ONCE: usize = 32;
 
 /// Declare routes: `--id` and a target, or a file with a list of {id, target, utterances, …}.
 #[derive(Debug, Args)]
@@ -61,6 +66,11 @@ impl PutArgs {
     }
 }
 
+fn put(troupe: &Troupe, global: &Global, route: &Route) -> JoinHandle<Result<RouteReply, Fault>> {
+    let (troupe, options, route) = (troupe.clone(), global.call_options(), route.clone());
+    tokio::spawn(async move { troupe.call_with::<RoutePut>(&route, &options).await })
+}
+
 /// Reads a list of routes. A fault names the entry and the field.
 fn parse(text: &str) -> Result<Vec<Route>> {
     let entries = document::list(document::parse(text)?, "routes")?;
@@ -71,18 +81,17 @@ fn parse(text: &str) -> Result<Vec<Route>> {
     routes.collect()
 }
 
-/// Routes are put one by one: each is a change of its own, and putting it again changes nothing.
+/// Each route is a change of its own, and putting it again changes nothing: several are under way at a
+/// time, and a file that failed in the middle can be put again.
 pub(crate) async fn run(global: &Global, args: PutArgs) -> Result<ExitCode> {
     let routes = args.routes()?;
     let troupe = global.connect().await?;
     let mut replies: Vec<RouteReply> = Vec::with_capacity(routes.len());
-    for route in routes {
-        let place = format!("route {}", route.id);
-        let reply = troupe.call_with::<RoutePut>(&route, &global.call_options()).await;
-        replies.push(reply.with_context(|| {
-            let done = replies.len();
-            format!("{place} (after {done} that were put)")
-        })?);
+    for part in routes.chunks(PUTS_AT_ONCE) {
+        let puts: Vec<_> = part.iter().map(|route| put(&troupe, global, route)).collect();
+        for (route, put) in part.iter().zip(puts) {
+            replies.push(put.await?.with_context(|| format!("route {}", route.id))?);
+        }
     }
     if global.json {
         output::json(&replies)?;
@@ -96,7 +105,6 @@ pub(crate) async fn run(global: &Global, args: PutArgs) -> Result<ExitCode> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use troupe_domain::Fault;
 
     #[test]
     fn a_file_has_routes_and_a_wrong_one_is_named() {
