@@ -18,7 +18,7 @@ pub(crate) async fn start(binary: &Path, folder: &Path, port: u16) -> Result<Ser
     let config = folder.join("nats.conf");
     std::fs::write(&config, text(folder, port)).with_context(|| config.display().to_string())?;
     let mut command = Command::new(binary);
-    command.arg("-c").arg(&config);
+    command.arg("-c").arg(&config).envs(troupe_parts::nats_server_environment());
     let mut server = Server::start("nats-server", &mut command, folder).await?;
     let told = folder.join(format!("nats-server_{}.ports", server.pid()));
     let deadline = Instant::now() + Duration::from_millis(LISTEN_LIMIT_MS);

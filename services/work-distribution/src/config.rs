@@ -39,7 +39,7 @@ impl Default for Config {
             stream_replicas: 1,
             default_lease_ms: 60_000,
             stalled_after_ms: 600_000,
-            max_terminal_tasks_per_shard: 10_000,
+            max_terminal_tasks_per_shard: 2_000,
             max_open_tasks_per_shard: 250_000,
             max_open_bytes_per_shard: 256 * 1024 * 1024,
             snapshot_after_log_bytes: 32 * 1024 * 1024,

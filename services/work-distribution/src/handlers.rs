@@ -129,5 +129,5 @@ pub async fn serve(
         Recommend => reading::recommend;
         WorkStats => reading::stats;
     }
-    Ok(())
+    server.batches::<work::WorkBatch>().await
 }

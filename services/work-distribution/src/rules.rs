@@ -11,6 +11,7 @@ pub mod record;
 pub mod state;
 pub mod stats;
 pub mod subgraph;
+pub mod tasks;
 pub mod timers;
 
 #[cfg(test)]

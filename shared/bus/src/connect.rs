@@ -1,11 +1,14 @@
 //! The connection: one NATS client with a name, and a private inbox that belongs to that name.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream;
 use futures::StreamExt;
 use troupe_contract::subject;
 use troupe_domain::Name;
+
+use crate::gather::Gathering;
 
 /// Messages that may wait in one subscription before the server is told to slow down.
 pub const SUBSCRIPTION_CAPACITY_MESSAGES: usize = 65_536;
@@ -62,6 +65,7 @@ pub struct Bus {
     pub(crate) client: async_nats::Client,
     pub(crate) jetstream: jetstream::Context,
     pub(crate) name: Name,
+    pub(crate) gathering: Arc<Gathering>,
 }
 
 impl std::fmt::Debug for Bus {
@@ -102,7 +106,8 @@ impl Bus {
         }
         let urls: Vec<&str> = settings.url.split(',').map(str::trim).collect();
         let client = options.connect(urls).await.map_err(|why| unreachable(why.to_string()))?;
-        Ok(Self { jetstream: jetstream::new(client.clone()), client, name })
+        let jetstream = jetstream::new(client.clone());
+        Ok(Self { jetstream, client, name, gathering: Arc::default() })
     }
 
     /// The name under which this connection speaks.

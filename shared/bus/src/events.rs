@@ -11,7 +11,8 @@ use troupe_contract::{Service, stream};
 use troupe_domain::TraceContext;
 
 use crate::connect::{Bus, ConnectError};
-use crate::ingest::Lines;
+use crate::ingest;
+use crate::lines::Lines;
 use crate::log::{StreamLog, publish};
 use crate::port::{AppendError, EventSink, OutgoingEvent};
 use crate::trace;
@@ -140,7 +141,8 @@ impl EventSink for Events {
             return self.publish_each(events).await;
         }
         for round in events.chunks(MAX_EVENTS_IN_FLIGHT) {
-            self.lines.publish_round(&self.bus, round, |event| self.headers(event)).await?;
+            ingest::publish_round(&self.bus, &self.lines, round, |event| self.headers(event))
+                .await?;
         }
         Ok(())
     }

@@ -8,7 +8,9 @@ pub mod connect;
 mod discovery;
 pub mod events;
 pub mod follow;
+mod gather;
 mod ingest;
+mod lines;
 pub mod log;
 #[cfg(feature = "model")]
 pub mod model;

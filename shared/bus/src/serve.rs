@@ -12,6 +12,7 @@ use futures::{FutureExt, StreamExt};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tracing::Instrument;
+use troupe_contract::batch::{BatchReply, BatchRequest};
 use troupe_contract::{Endpoint, Service, headers, subject};
 use troupe_domain::{Code, Fault, Name, TraceContext};
 
@@ -19,6 +20,10 @@ use crate::connect::{Bus, ConnectError, DEFAULT_REQUEST_TIMEOUT};
 use crate::discovery::{self, Announced, EndpointStats, Identity, QUEUE_GROUP};
 use crate::port::{System, World};
 use crate::{trace, wire};
+
+mod batch;
+
+use batch::Batched;
 
 /// Requests of one endpoint that may be at work at once; the next one is refused.
 pub const MAX_REQUESTS_IN_FLIGHT: usize = 16_384;
@@ -52,6 +57,7 @@ pub struct Server {
     loops: Vec<JoinHandle<()>>,
     stop: tokio::sync::watch::Sender<bool>,
     observer: Option<Observer>,
+    batched: Batched,
 }
 
 impl std::fmt::Debug for Server {
@@ -71,6 +77,7 @@ impl Server {
             loops: Vec::new(),
             stop: tokio::sync::watch::channel(false).0,
             observer: None,
+            batched: Batched::default(),
         }
     }
 
@@ -89,30 +96,66 @@ impl Server {
         F: Future<Output = Result<E::Reply, Fault>> + Send + 'static,
     {
         debug_assert_eq!(E::SERVICE, self.service);
-        let subject = subject::operation(E::SERVICE, E::OPERATION);
+        let answering = Arc::new(self.answering(E::OPERATION));
+        let handler = Arc::new(handler);
+        if E::BATCHED {
+            self.batched.add::<E, H, F>(&answering, &handler);
+        }
+        let answered = answering.clone();
+        let answer = move |message| {
+            let (answering, handler) = (answered.clone(), handler.clone());
+            async move { answer_one::<E, H, F>(&answering, &*handler, message).await }
+        };
+        self.listen(answering, E::SUMMARY, answer).await
+    }
+
+    /// Serves several calls in one message: of the endpoints so far that are made for it.
+    pub async fn batches<E>(&mut self) -> Result<(), ConnectError>
+    where
+        E: Endpoint<Request = BatchRequest, Reply = BatchReply>,
+    {
+        let answering = Arc::new(self.answering(E::OPERATION));
+        let batched = Arc::new(std::mem::take(&mut self.batched));
+        let answered = answering.clone();
+        let answer = move |message| {
+            let (answering, batched) = (answered.clone(), batched.clone());
+            async move { batch::answer(&batched, &answering, message).await }
+        };
+        self.listen(answering, E::SUMMARY, answer).await
+    }
+
+    fn answering(&self, operation: &'static str) -> Answering {
+        Answering {
+            bus: self.bus.clone(),
+            service: self.service,
+            operation,
+            stats: Arc::default(),
+            observer: self.observer.clone(),
+        }
+    }
+
+    /// Hears requests, and answers each with `answer`.
+    async fn listen<A, F>(
+        &mut self,
+        answering: Arc<Answering>,
+        summary: &'static str,
+        answer: A,
+    ) -> Result<(), ConnectError>
+    where
+        A: Fn(async_nats::Message) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let subject = subject::operation(self.service, answering.operation);
         let requests = self
             .bus
             .client
             .queue_subscribe(subject.clone(), QUEUE_GROUP.to_owned())
             .await
             .map_err(|why| self.refused(&why))?;
-        let stats = Arc::new(EndpointStats::default());
-        self.announced.push(Announced {
-            name: E::OPERATION,
-            subject,
-            summary: E::SUMMARY,
-            stats: stats.clone(),
-        });
-        let answering = Answering {
-            bus: self.bus.clone(),
-            service: self.service,
-            operation: E::OPERATION,
-            stats,
-            observer: self.observer.clone(),
-        };
+        let (name, stats) = (answering.operation, answering.stats.clone());
+        self.announced.push(Announced { name, subject, summary, stats });
         let stop = self.stop.subscribe();
-        let handler = Arc::new(handler);
-        self.loops.push(tokio::spawn(serve_loop::<E, H, F>(requests, answering, handler, stop)));
+        self.loops.push(tokio::spawn(serve_loop(requests, answering, answer, stop)));
         Ok(())
     }
 
@@ -158,7 +201,7 @@ impl Serving {
     }
 }
 
-struct Answering {
+pub(crate) struct Answering {
     bus: Bus,
     service: Service,
     operation: &'static str,
@@ -166,17 +209,15 @@ struct Answering {
     observer: Option<Observer>,
 }
 
-async fn serve_loop<E, H, F>(
+async fn serve_loop<A, F>(
     mut requests: async_nats::Subscriber,
-    answering: Answering,
-    handler: Arc<H>,
+    answering: Arc<Answering>,
+    answer: A,
     mut stop: tokio::sync::watch::Receiver<bool>,
 ) where
-    E: Endpoint,
-    H: Fn(Call<E::Request>) -> F + Send + Sync + 'static,
-    F: Future<Output = Result<E::Reply, Fault>> + Send + 'static,
+    A: Fn(async_nats::Message) -> F,
+    F: Future<Output = ()> + Send + 'static,
 {
-    let answering = Arc::new(answering);
     let room = Arc::new(Semaphore::new(MAX_REQUESTS_IN_FLIGHT));
     let mut draining = false;
     loop {
@@ -196,13 +237,13 @@ async fn serve_loop<E, H, F>(
         }
         let Ok(permit) = room.clone().try_acquire_owned() else {
             let full = Fault::exhausted("MAX_REQUESTS_IN_FLIGHT", MAX_REQUESTS_IN_FLIGHT);
-            answering.reply(&message, Err(full), std::time::Instant::now()).await;
+            answering.record(Some(&full), std::time::Instant::now());
+            answering.reply(&message, Err(full)).await;
             continue;
         };
-        let answering = answering.clone();
-        let handler = handler.clone();
+        let answered = answer(message);
         tokio::spawn(async move {
-            answer_one::<E, H, F>(&answering, &*handler, message).await;
+            answered.await;
             drop(permit);
         });
     }
@@ -225,8 +266,42 @@ where
     H: Fn(Call<E::Request>) -> F + Send + Sync + 'static,
     F: Future<Output = Result<E::Reply, Fault>> + Send + 'static,
 {
+    let header = |name: &str| {
+        message.headers.as_ref().and_then(|map| map.get(name)).map(async_nats::HeaderValue::as_str)
+    };
+    let asked = Asked {
+        caller: caller_of(&message),
+        body: &message.payload,
+        deadline_ms: header(headers::DEADLINE_MS).and_then(|text| text.parse().ok()),
+        command_id: header(headers::MSG_ID),
+        trace: trace::extract(message.headers.as_ref()),
+    };
+    let body = carry_out::<E, H, F, _>(answering, handler, asked, wire::encode).await;
+    answering.reply(&message, body).await;
+}
+
+/// One request as it came.
+struct Asked<'a> {
+    caller: Result<Name, Fault>,
+    body: &'a [u8],
+    deadline_ms: Option<u64>,
+    command_id: Option<&'a str>,
+    trace: Option<TraceContext>,
+}
+
+/// Carries one request out, in a span of its own; a panic of the handler is its answer.
+async fn carry_out<E, H, F, T>(
+    answering: &Answering,
+    handler: &H,
+    asked: Asked<'_>,
+    encode: impl FnOnce(&E::Reply) -> Result<T, Fault>,
+) -> Result<T, Fault>
+where
+    E: Endpoint,
+    H: Fn(Call<E::Request>) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<E::Reply, Fault>> + Send + 'static,
+{
     let began = std::time::Instant::now();
-    let incoming = trace::extract(message.headers.as_ref());
     let span = tracing::info_span!(
         target: trace::TARGET,
         "serve",
@@ -239,12 +314,12 @@ where
         enduser.id = tracing::field::Empty,
         error.r#type = tracing::field::Empty,
     );
-    if let Some(context) = &incoming {
+    if let Some(context) = &asked.trace {
         trace::set_parent(&span, context);
     }
-    let carried = trace::of_span(&span).or(incoming);
+    let carried = trace::of_span(&span).or_else(|| asked.trace.clone());
     let work = async {
-        let call = parse::<E>(&message, carried.clone())?;
+        let call = parse::<E>(asked, carried.clone())?;
         tracing::Span::current().record("enduser.id", call.caller.as_str());
         // In a box: the future of a handler is large, and what wraps it moves it about.
         Box::pin(handler(call)).await
@@ -260,29 +335,27 @@ where
             span.record("otel.status_code", "ERROR");
         }
     }
-    let body = result.and_then(|reply| wire::encode(&reply));
-    answering.reply(&message, body, began).await;
+    let answer = result.and_then(|reply| encode(&reply));
+    answering.record(answer.as_ref().err(), began);
+    answer
+}
+
+fn caller_of(message: &async_nats::Message) -> Result<Name, Fault> {
+    subject::caller_of(&message.subject).ok_or_else(|| {
+        Fault::invalid("subject", "its last token must be the caller's name, A-Z a-z 0-9 _ -")
+    })
 }
 
 fn parse<E: Endpoint>(
-    message: &async_nats::Message,
+    asked: Asked<'_>,
     trace: Option<TraceContext>,
 ) -> Result<Call<E::Request>, Fault> {
-    let caller = subject::caller_of(&message.subject).ok_or_else(|| {
-        Fault::invalid("subject", "its last token must be the caller's name, A-Z a-z 0-9 _ -")
-    })?;
-    let header = |name: &str| {
-        message.headers.as_ref().and_then(|map| map.get(name)).map(async_nats::HeaderValue::as_str)
-    };
-    let waits = header(headers::DEADLINE_MS)
-        .and_then(|text| text.parse().ok())
-        .map_or(DEFAULT_REQUEST_TIMEOUT, Duration::from_millis);
-    let command_id = header(headers::MSG_ID);
-    troupe_domain::task::spec::check_idempotency_key(command_id)?;
+    let waits = asked.deadline_ms.map_or(DEFAULT_REQUEST_TIMEOUT, Duration::from_millis);
+    troupe_domain::task::spec::check_idempotency_key(asked.command_id)?;
     Ok(Call {
-        caller,
-        request: wire::decode(&message.payload)?,
-        command_id: command_id.map(str::to_owned),
+        caller: asked.caller?,
+        request: wire::decode(asked.body)?,
+        command_id: asked.command_id.map(str::to_owned),
         deadline: tokio::time::Instant::now() + waits.min(Duration::from_hours(1)),
         trace,
     })
@@ -298,19 +371,17 @@ impl Answering {
         tracing::warn!(subject = %message.subject, why, "not carried out");
     }
 
-    async fn reply(
-        &self,
-        message: &async_nats::Message,
-        body: Result<bytes::Bytes, Fault>,
-        began: std::time::Instant,
-    ) {
-        let code = body.as_ref().err().map(|fault| fault.code);
+    /// Counts and times a request that is answered.
+    fn record(&self, fault: Option<&Fault>, began: std::time::Instant) {
         let took = began.elapsed();
-        let error = body.as_ref().err().map(|fault| fault.message.as_str());
-        self.stats.record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), error);
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.stats.record(nanos, fault.map(|fault| fault.message.as_str()));
         if let Some(observer) = &self.observer {
-            observer(self.operation, took.as_secs_f64(), code);
+            observer(self.operation, took.as_secs_f64(), fault.map(|fault| fault.code));
         }
+    }
+
+    async fn reply(&self, message: &async_nats::Message, body: Result<bytes::Bytes, Fault>) {
         let Some(reply) = message.reply.clone() else { return };
         let sent = match body {
             Ok(body) => self.bus.client.publish(reply, body).await,

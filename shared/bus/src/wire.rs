@@ -44,12 +44,16 @@ const USUAL_BODY_BYTES: usize = 1_024;
 /// Writes a body.
 pub fn encode<T: Serialize>(value: &T) -> Result<Bytes, Fault> {
     let mut body = Vec::with_capacity(USUAL_BODY_BYTES);
-    serde_json::to_writer(&mut body, value)
-        .map_err(|why| Fault::new(Code::Internal, format!("cannot write the answer: {why}")))?;
+    serde_json::to_writer(&mut body, value).map_err(|why| unwritable(&why))?;
     if body.len() > MAX_MESSAGE_BYTES {
         return Err(Fault::exhausted("MAX_MESSAGE_BYTES", MAX_MESSAGE_BYTES));
     }
     Ok(body.into())
+}
+
+/// The fault of a value that is no JSON: a defect.
+pub(crate) fn unwritable(why: &serde_json::Error) -> Fault {
+    Fault::new(Code::Internal, format!("cannot be written: {why}"))
 }
 
 /// The headers and body of a fault.

@@ -69,6 +69,8 @@ pub trait Endpoint: Send + Sync + 'static {
     const SUMMARY: &'static str;
     /// Who may call.
     const AUDIENCE: Audience;
+    /// Whether calls may travel in batches ([`crate::batch`]): short ones, that never wait for others.
+    const BATCHED: bool = false;
 }
 
 /// An endpoint as data, for everything that is generated.
@@ -105,7 +107,7 @@ impl EndpointEntry {
 /// Declares the endpoints of one service, and `ENDPOINTS`, the list of them.
 macro_rules! endpoints {
     ($service:expr; $($(#[doc = $summary:literal])+ $name:ident = $operation:literal
-        ($request:ty) -> $reply:ty, $audience:ident;)+) => {
+        ($request:ty) -> $reply:ty, $audience:ident $(, batched = $batched:literal)?;)+) => {
         $(
             $(#[doc = $summary])+
             #[derive(Debug, Clone, Copy)]
@@ -117,6 +119,7 @@ macro_rules! endpoints {
                 const OPERATION: &'static str = $operation;
                 const SUMMARY: &'static str = concat!($($summary),+).trim_ascii();
                 const AUDIENCE: $crate::Audience = $crate::Audience::$audience;
+                $(const BATCHED: bool = $batched;)?
             }
         )+
         /// Every endpoint of this service.

@@ -3,6 +3,7 @@
 //! Clients, servers, permissions, JSON Schemas, the AsyncAPI document and the reference page all
 //! derive from what stands here. What a client can see changes only here.
 
+pub mod batch;
 pub mod catalogue;
 pub mod endpoint;
 pub mod event;

@@ -9,15 +9,22 @@ use crate::{Endpoint, Service};
 
 /// The version that starts every subject.
 pub const PREFIX: &str = "troupe.v1";
+/// The operation that carries several calls of one caller ([`crate::batch`]).
+pub const BATCH: &str = "batch";
 
 /// `troupe.v1.<service>.<operation>.<caller>`
 pub fn request<E: Endpoint>(caller: &Name) -> String {
-    format!("{PREFIX}.{}.{}.{caller}", E::SERVICE.token(), E::OPERATION)
+    request_of(E::SERVICE, E::OPERATION, caller)
 }
 
 /// `troupe.v1.<service>.<operation>.*`: what a service listens on.
 pub fn operation(service: Service, operation: &str) -> String {
     format!("{PREFIX}.{}.{operation}.*", service.token())
+}
+
+/// `troupe.v1.<service>.<operation>.<caller>`, of an operation that is known by its name.
+pub fn request_of(service: Service, operation: &str, caller: &Name) -> String {
+    format!("{PREFIX}.{}.{operation}.{caller}", service.token())
 }
 
 /// The caller: the last token of a request's subject.

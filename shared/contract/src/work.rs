@@ -10,12 +10,13 @@ use troupe_domain::task::spec::TaskSpec;
 use troupe_domain::{AgentId, Json, Name, Priority, Role, Task, TaskId, TaskStatus, Timestamp};
 
 use crate::Service;
+use crate::batch::{BatchReply, BatchRequest};
 use crate::endpoint::endpoints;
 use crate::registry::Empty;
 
 endpoints! { Service::Work;
     /// Creates one task; twice under one idempotency key creates once.
-    Create = "create" (TaskSpec) -> Created, Everyone;
+    Create = "create" (TaskSpec) -> Created, Everyone, batched = true;
     /// Creates a graph of tasks, all or nothing; a cycle is refused and named.
     CreateGraph = "create_graph" (GraphSpec) -> GraphCreated, Everyone;
     /// Claims the best fitting task, waiting for one for as long as asked.
@@ -23,15 +24,15 @@ endpoints! { Service::Work;
     /// Claims one task by id.
     Claim = "claim" (ClaimRequest) -> ClaimResult, Everyone;
     /// The holder begins.
-    Start = "start" (HoldRequest) -> TaskReceipt, Everyone;
+    Start = "start" (HoldRequest) -> TaskReceipt, Everyone, batched = true;
     /// The holder renews its lease, and may tell its progress.
-    Extend = "extend" (ExtendRequest) -> TaskReceipt, Everyone;
+    Extend = "extend" (ExtendRequest) -> TaskReceipt, Everyone, batched = true;
     /// The holder reports that it is done, and may take its next task along.
-    Complete = "complete" (CompleteRequest) -> Completed, Everyone;
+    Complete = "complete" (CompleteRequest) -> Completed, Everyone, batched = true;
     /// The holder reports that it failed.
-    Fail = "fail" (FailRequest) -> TaskReceipt, Everyone;
+    Fail = "fail" (FailRequest) -> TaskReceipt, Everyone, batched = true;
     /// The holder gives the task back.
-    Release = "release" (ReleaseRequest) -> TaskReceipt, Everyone;
+    Release = "release" (ReleaseRequest) -> TaskReceipt, Everyone, batched = true;
     /// Calls off a task, its parts, and what depends on it.
     Cancel = "cancel" (CancelRequest) -> TaskIds, Everyone;
     /// Judges a report that waits for verification.
@@ -48,6 +49,8 @@ endpoints! { Service::Work;
     Recommend = "recommend" (RecommendRequest) -> Recommendations, Everyone;
     /// Counts the work.
     WorkStats = "stats" (Empty) -> WorkStatistics, Everyone;
+    /// Carries out several calls of one caller: creations, starts, renewals and reports.
+    WorkBatch = "batch" (BatchRequest) -> BatchReply, Everyone;
 }
 
 /// The answer to a creation.

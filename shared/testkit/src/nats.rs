@@ -189,7 +189,12 @@ impl NatsServer {
 fn spawn(binary: &Path, folder: &Path, port: Option<u16>, choices: &Choices) -> Result<Proc> {
     let config = folder.join("nats.conf");
     fs::write(&config, nats_config::text(folder, port, choices))?;
-    Proc::build("nats-server", binary).arg("-c").arg(config).log_folder(folder).start()
+    Proc::build("nats-server", binary)
+        .arg("-c")
+        .arg(config)
+        .envs(troupe_parts::nats_server_environment())
+        .log_folder(folder)
+        .start()
 }
 
 /// Waits for the file in which this process tells its ports, and reads the client port.

@@ -72,6 +72,12 @@ impl ProcBuilder {
         self
     }
 
+    /// Sets environment variables.
+    pub fn envs(mut self, all: impl IntoIterator<Item = (&'static str, &'static str)>) -> Self {
+        self.command.envs(all);
+        self
+    }
+
     /// Takes an environment variable away.
     pub fn env_remove(mut self, name: impl AsRef<OsStr>) -> Self {
         self.command.env_remove(name);

@@ -45,17 +45,16 @@ impl ShardState {
         if let (Some(agent), true) = (&filter.claimed_by, held_only(filter)) {
             return self.visit_ids(self.held.get(agent), filter, from, limit);
         }
-        let start = from.map_or(Bound::Unbounded, |id| Bound::Excluded(id.clone()));
         let mut tasks = Vec::new();
         let mut last = None;
-        for (visited, (id, task)) in self.tasks.range((start, Bound::Unbounded)).enumerate() {
+        for (visited, task) in self.tasks.after(from).enumerate() {
             if visited >= MAX_VISITED_TASKS || tasks.len() >= limit {
                 return Visit { tasks, next: last };
             }
             if passes(task, filter) {
                 tasks.push(self.shown(task));
             }
-            last = Some(id.clone());
+            last = Some(task.id.clone());
         }
         Visit { tasks, next: None }
     }

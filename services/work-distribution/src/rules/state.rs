@@ -1,7 +1,7 @@
 //! The state of one shard: the fold of its records, and the indexes that derive from it.
 //!
 //! Invariants: [`ShardState::apply`] decides nothing, so that a replay gives the same state; every
-//! index follows from the tasks through [`ShardState::replace`] alone.
+//! index follows from the tasks through `take_out` and `put` alone.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use super::notice;
 use super::queue::{Need, Queue};
 use super::record::{Letter, LetterContent, Record, SnapshotLine, Watcher};
 use super::stats::Tally;
+use super::tasks::Tasks;
 use super::timers::Timers;
 
 /// What a shard needs to know of itself.
@@ -57,11 +58,19 @@ pub(super) fn weight(task: &Task) -> usize {
         + task.dependencies.len() * 64
 }
 
+/// What a task was before it changed, as far as indexes ask.
+#[derive(Debug)]
+struct Was {
+    status: TaskStatus,
+    epoch: u64,
+    holder: Option<AgentId>,
+}
+
 /// One shard.
 #[derive(Debug)]
 pub struct ShardState {
     pub(super) settings: Settings,
-    pub(super) tasks: BTreeMap<TaskId, Arc<Task>>,
+    pub(super) tasks: Tasks,
     pub(super) queue: Queue,
     pub(super) timers: Timers,
     pub(super) tally: Tally,
@@ -85,7 +94,7 @@ impl ShardState {
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
-            tasks: BTreeMap::new(),
+            tasks: Tasks::default(),
             queue: Queue::default(),
             timers: Timers::new(settings.stalled_after_ms),
             tally: Tally::default(),
@@ -178,7 +187,7 @@ impl ShardState {
                     self.ended.push(id.clone());
                 }
             }
-            Record::Restored { task } => self.replace(None, Some(Arc::new((**task).clone()))),
+            Record::Restored { task } => self.put(Arc::new((**task).clone()), None),
         }
     }
 
@@ -195,29 +204,30 @@ impl ShardState {
                 self.post(parent, content, at);
             }
         }
-        self.replace(None, Some(task));
+        self.put(task, None);
     }
 
     fn apply_change(&mut self, id: &TaskId, change: &Change, at: Timestamp) {
-        let Some(before) = self.tasks.get(id).cloned() else { return };
-        let mut after = Task::clone(&before);
-        after.apply(change, at);
-        let holder = before.claimed_by.as_ref();
-        self.drafts.notices.extend(notice::changed(change, &after, holder, at));
-        self.tally.happened(change, &after, holder, at);
-        if matches!(change, Change::Stalled) {
-            self.timers.told_stalled(&before);
-            return;
-        }
-        let outcomes = (before.status.outcome(), after.status.outcome());
+        let Some((mut task, was)) = self.take_out(id) else { return };
+        // In place, unless a snapshot or an answer on its way still has it.
+        Arc::make_mut(&mut task).apply(change, at);
+        let holder = was.holder.as_ref();
+        self.drafts.notices.extend(notice::changed(change, &task, holder, at));
+        self.tally.happened(change, &task, holder, at);
         match change {
-            Change::Cancelled(_) => self.call_off_far(&after, &after.subtask_ids, at),
+            Change::Cancelled(_) => self.call_off_far(&task, &task.subtask_ids, at),
             // A part that came while its whole was being called off.
-            Change::SubtaskAdded { id } => self.call_off_far(&after, std::slice::from_ref(id), at),
+            Change::SubtaskAdded { id } => self.call_off_far(&task, std::slice::from_ref(id), at),
             _ => {}
         }
-        self.replace(Some(before), Some(Arc::new(after)));
-        if outcomes.0 != outcomes.1 {
+        let news = was.status.outcome() != task.status.outcome();
+        self.put(task, Some(&was));
+        if matches!(change, Change::Stalled)
+            && let Some(task) = self.tasks.get(id)
+        {
+            self.timers.told_stalled(task);
+        }
+        if news {
             self.tell_watchers(id, at);
         }
     }
@@ -262,42 +272,37 @@ impl ShardState {
         self.letters.insert(number, Letter { number, to, at, content });
     }
 
-    /// Puts `after` where `before` was, and brings every index up to date.
-    fn replace(&mut self, before: Option<Arc<Task>>, after: Option<Arc<Task>>) {
-        self.timers.update(before.as_deref(), after.as_deref());
-        self.tally.moved(before.as_deref(), after.as_deref());
-        if let Some(task) = &before {
-            self.unlist(task);
-        }
-        let ended =
-            |task: &Option<Arc<Task>>| task.as_ref().is_some_and(|t| t.status.is_terminal());
-        match (ended(&before), ended(&after)) {
-            (true, false) => self.forget_end(before.as_deref()),
-            (false, true) => self.ended.extend(after.as_ref().map(|task| task.id.clone())),
+    /// Takes a task out of every index, to be changed and put back.
+    fn take_out(&mut self, id: &TaskId) -> Option<(Arc<Task>, Was)> {
+        let task = self.tasks.take_out(id)?;
+        self.timers.disarm(&task);
+        self.tally.moved(Some(&task), None);
+        self.unlist(&task);
+        *self.side(task.status) -= weight(&task);
+        let was = Was { status: task.status, epoch: task.epoch, holder: task.claimed_by.clone() };
+        Some((task, was))
+    }
+
+    /// Puts a task into every index that it belongs to; `was` is what it was when it was taken out.
+    fn put(&mut self, task: Arc<Task>, was: Option<&Was>) {
+        self.timers.arm_anew(&task, was.map(|was| was.epoch));
+        self.tally.moved(None, Some(&task));
+        match (was.is_some_and(|was| was.status.is_terminal()), task.status.is_terminal()) {
+            (true, false) => self.ended.forget(&task.id),
+            (false, true) => self.ended.push(task.id.clone()),
             _ => {}
         }
-        self.weigh(before.as_deref(), after.as_deref());
-        if let Some(task) = after {
-            self.list(&task);
-            self.tasks.insert(task.id.clone(), task);
+        *self.side(task.status) += weight(&task);
+        self.list(&task);
+        match was {
+            Some(_) => self.tasks.put_back(task),
+            None => self.tasks.insert(task),
         }
     }
 
-    fn weigh(&mut self, before: Option<&Task>, after: Option<&Task>) {
-        let sum = |bytes: &mut (usize, usize), task: &Task| {
-            let side = if task.status.is_terminal() { &mut bytes.1 } else { &mut bytes.0 };
-            *side += weight(task);
-        };
-        let (mut less, mut more) = ((0, 0), (0, 0));
-        before.into_iter().for_each(|task| sum(&mut less, task));
-        after.into_iter().for_each(|task| sum(&mut more, task));
-        self.open_bytes = self.open_bytes + more.0 - less.0;
-        self.ended_bytes = self.ended_bytes + more.1 - less.1;
-    }
-
-    fn forget_end(&mut self, task: Option<&Task>) {
-        let Some(task) = task else { return };
-        self.ended.forget(&task.id);
+    /// The bytes of the tasks that are open, or of those that are not.
+    fn side(&mut self, status: TaskStatus) -> &mut usize {
+        if status.is_terminal() { &mut self.ended_bytes } else { &mut self.open_bytes }
     }
 
     fn list(&mut self, task: &Arc<Task>) {
@@ -374,7 +379,7 @@ impl ShardState {
     fn drop_task(&mut self, id: &TaskId) {
         let Some(task) = self.tasks.remove(id) else { return };
         self.tally.moved(Some(&task), None);
-        self.weigh(Some(&task), None);
+        *self.side(task.status) -= weight(&task);
         // Who depends on it stays known, for as long as they are in memory: it may be revived.
         self.watchers.remove(id);
         for edge in &task.dependencies {
@@ -397,13 +402,13 @@ impl ShardState {
 
     /// A task whose wait for a retry is over joins the queue. Nothing of it is stored.
     pub fn retry_is_due(&mut self, id: &TaskId, now: Timestamp) {
-        let Some(task) = self.tasks.get(id).cloned() else { return };
-        if !task.is_ready(now) || task.retry_at.is_none() {
+        let waited = |task: &Arc<Task>| task.is_ready(now) && task.retry_at.is_some();
+        if !self.tasks.get(id).is_some_and(waited) {
             return;
         }
-        let mut after = Task::clone(&task);
-        after.retry_at = None;
-        self.replace(Some(task), Some(Arc::new(after)));
+        let Some((mut task, was)) = self.take_out(id) else { return };
+        Arc::make_mut(&mut task).retry_at = None;
+        self.put(task, Some(&was));
     }
 
     /// Everything that a snapshot must hold, cheaply: tasks are shared, not copied.
@@ -425,11 +430,11 @@ impl ShardState {
     pub fn restore(&mut self, line: SnapshotLine) {
         match line {
             SnapshotLine::Task(task) => {
-                self.timers.update(None, Some(&task));
+                self.timers.arm_anew(&task, None);
                 self.tally.moved(None, Some(&task));
-                self.weigh(None, Some(&task));
+                *self.side(task.status) += weight(&task);
                 self.list(&task);
-                self.tasks.insert(task.id.clone(), task);
+                self.tasks.insert(task);
             }
             SnapshotLine::Key(key) => self.keys.insert(key),
             SnapshotLine::Letter(letter) => {

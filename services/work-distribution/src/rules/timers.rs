@@ -57,21 +57,18 @@ impl Timers {
         Self { stalled_after_ms, ..Self::default() }
     }
 
-    /// Replaces the timers of a task: `before` is what they were derived from.
-    pub fn update(&mut self, before: Option<&Task>, after: Option<&Task>) {
-        if let Some(task) = before {
-            self.disarm(task);
-            if after.is_none_or(|after| !after.status.is_held() || after.epoch != task.epoch) {
-                self.soft.remove(&task.id);
-                self.stalled.remove(&task.id);
-            }
+    /// Arms the timers of a task; `former` is the epoch that it had when it was disarmed. What was
+    /// granted in memory counts for one hold.
+    pub fn arm_anew(&mut self, task: &Task, former: Option<u64>) {
+        if former.is_some_and(|former| !task.status.is_held() || former != task.epoch) {
+            self.soft.remove(&task.id);
+            self.stalled.remove(&task.id);
         }
-        if let Some(task) = after {
-            self.arm(task);
-        }
+        self.arm(task);
     }
 
-    fn disarm(&mut self, task: &Task) {
+    /// Disarms the timers of a task that is about to change.
+    pub fn disarm(&mut self, task: &Task) {
         for (at, kind) in self.of(task) {
             self.queue.remove(&(at, kind, task.id.clone()));
         }
