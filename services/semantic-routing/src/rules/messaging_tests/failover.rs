@@ -2,11 +2,13 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use troupe_contract::ingress::shard_of_agent;
 use troupe_contract::routing::DeadReason;
 
 use super::*;
 use crate::rules::handing_on::chosen;
 use crate::rules::hint::{Ended, Hint};
+use crate::rules::request::execute;
 
 /// An intent of `sender` for `to`, and those after it.
 fn intent(sender: &str, id: &str, to: &str, next: &[&str], now: i64) -> Arc<AgentMessage> {
@@ -107,6 +109,43 @@ fn a_full_mailbox_is_passed_over() {
     let fault = state.route(intent("ann", "m2", "bob", &["cat"], 2), at(2)).unwrap_err();
     assert_eq!(fault.details["limit"], "max_messages_per_mailbox");
     check_conserved(&state);
+}
+
+#[test]
+fn a_mailbox_of_another_shard_that_is_full_is_passed_over_there() {
+    let mut shards: Vec<RoutingState> = (0..2)
+        .map(|shard| {
+            let settings = Settings::new(shard, 2);
+            RoutingState::new(Settings { max_messages_per_mailbox: 1, ..settings })
+        })
+        .collect();
+    let of = |shard: u16| {
+        let names = (0..100).map(|number| format!("a{number}"));
+        names.filter(|text| shard_of_agent(&name(text), 2) == shard).collect::<Vec<_>>()
+    };
+    let (here, there) = (of(0), of(1));
+    let (sender, first, full, last) = (&here[0], &here[1], &there[0], &here[2]);
+    send(&mut shards[1], "ann", "before", full, 0);
+    // Refused by the first; the next is in the other shard, and full; the last is here again.
+    route(&mut shards[0], sender, "m1", first, &[full, last], 1);
+    pull(&mut shards[0], first, 1, 2);
+    ack(&mut shards[0], first, "m1", 1, AckOutcome::Rejected, 3);
+    for from in [0, 1] {
+        for letter in shards[from].letters(10) {
+            let to = &mut shards[usize::from(letter.to)];
+            execute(to, letter.request, at(4), 0.0).unwrap();
+            shards[from].delivered(vec![letter.number]);
+        }
+    }
+    assert_eq!(told(&mut shards[1]), [format!("{full} Left - {last}")]);
+    let got = pull(&mut shards[0], last, 1, 5);
+    assert_eq!(ids(&got), ["m1"]);
+    assert_eq!(got[0].message.routing.path, [name(first)], "who was full never had it");
+    for shard in &mut shards {
+        check_conserved(shard);
+        let records = take(shard);
+        check_durable(shard, &records);
+    }
 }
 
 #[test]
