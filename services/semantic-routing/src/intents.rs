@@ -19,9 +19,11 @@ mod peers;
 mod teaching;
 mod understanding;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use parking_lot::{Mutex, RwLock};
 
 use tokio::sync::{Notify, mpsc, watch};
@@ -119,6 +121,22 @@ pub struct Unfit {
     pub key: Option<Name>,
 }
 
+/// Runs a loop that ends with the replica; one that panics is an error that somebody must see.
+fn spawn(
+    loops: &mut JoinSet<()>,
+    name: &'static str,
+    work: impl Future<Output = ()> + Send + 'static,
+) {
+    loops.spawn(async move {
+        match AssertUnwindSafe(work).catch_unwind().await {
+            Ok(()) => tracing::debug!(name, "a loop of routing by intent ended"),
+            Err(_) => {
+                tracing::error!(name, "a loop of routing by intent panicked: restart this replica")
+            }
+        }
+    });
+}
+
 /// Routing by intent, as one replica does it.
 pub struct Intents {
     knowledge: Arc<Knowledge>,
@@ -169,17 +187,19 @@ impl Intents {
         });
         let agent_changes = agents::read(&knowledge, &agents).await?;
         let mut loops = JoinSet::new();
-        loops.spawn(agents::follow(knowledge.clone(), agent_changes));
-        loops.spawn(agents::ask_for_work(knowledge.clone(), bus.clone()));
-        let follows = knowledge.clone();
-        loops.spawn(async move { follows.routes.follow(route_changes).await });
-        loops.spawn(learning::run(knowledge.clone()));
-        loops.spawn(peers::tell(bus.clone(), me, tells));
-        loops.spawn(peers::hear(knowledge.clone(), listener));
-        loops.spawn(peers::look_after(knowledge.clone()));
+        let k = || knowledge.clone();
+        spawn(&mut loops, "agents", agents::follow(k(), agent_changes));
+        spawn(&mut loops, "work of agents", agents::ask_for_work(k(), bus.clone()));
+        let follows = k();
+        let follow = async move { follows.routes.follow(route_changes).await };
+        spawn(&mut loops, "routes", follow);
+        spawn(&mut loops, "learning", learning::run(k()));
+        spawn(&mut loops, "telling peers", peers::tell(bus.clone(), me, tells));
+        spawn(&mut loops, "hearing peers", peers::hear(k(), listener));
+        spawn(&mut loops, "breakers", peers::look_after(k()));
         if let Some(shared) = knowledge.shared.clone() {
-            loops.spawn(shared.clone().run());
-            loops.spawn(following::run(knowledge.clone(), shared));
+            spawn(&mut loops, "Redis", shared.clone().run());
+            spawn(&mut loops, "shared cache", following::run(k(), shared));
         }
         let (stop_telling, stopped) = watch::channel(false);
         let telling = tokio::spawn(events::run(sink, events, stopped));

@@ -14,7 +14,7 @@ use super::breaker::{self, Breakers, State, Trial};
 use super::performance::{self, Outcome, Performance};
 
 /// How long work counts as under way where nobody says that it ended.
-pub const UNDER_WAY_FOR_MS: u64 = 120_000;
+pub const UNDER_WAY_FOR_MS: u64 = 600_000;
 /// Pieces of work under way at one agent that are counted.
 pub const MAX_UNDER_WAY: usize = 4_096;
 /// Trials whose end is waited for.

@@ -30,7 +30,7 @@ pub struct Config {
     pub min_calls: u32,
     /// Share of failures in the window that opens it.
     pub failure_rate: f64,
-    /// A call that takes longer is slow.
+    /// A call that takes longer is slow. Agents think for minutes: this is for those that hang.
     pub slow_call_ms: u64,
     /// Share of slow calls in the window that opens it.
     pub slow_rate: f64,
@@ -49,7 +49,7 @@ impl Default for Config {
             window_calls: 32,
             min_calls: 10,
             failure_rate: 0.5,
-            slow_call_ms: 30_000,
+            slow_call_ms: 300_000,
             slow_rate: 0.8,
             max_ejected_share: 0.5,
         }

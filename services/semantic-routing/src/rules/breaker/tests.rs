@@ -15,7 +15,7 @@ fn at(millis: i64) -> Timestamp {
 
 const GOOD: Outcome = Outcome { success: true, latency_us: 1_000 };
 const BAD: Outcome = Outcome { success: false, latency_us: 1_000 };
-const SLOW: Outcome = Outcome { success: true, latency_us: 31_000_000 };
+const SLOW: Outcome = Outcome { success: true, latency_us: 301_000_000 };
 
 fn breaker_after(outcomes: &[Outcome]) -> Breaker {
     let mut breaker = Breaker::default();
