@@ -15,18 +15,8 @@ use troupe_domain::message::DeliveryStatus;
 use troupe_domain::{Code, MessageType};
 use troupe_testkit::eventually;
 
-/// The service with a registry beside it, so that intents know agents.
 async fn with_registry() -> (troupe_registry::Replica, Stage) {
-    let mut stage = Stage {
-        replicas: Vec::new(),
-        config: stage::without_model(),
-        nats: troupe_testkit::NatsServer::start().await.unwrap(),
-    };
-    let bus = stage.bus("troupe-registry").await;
-    let settings = troupe_registry::Config::default().settings();
-    let registry = troupe_registry::Replica::start(&bus, &settings, None).await.unwrap();
-    stage.add_replica().await;
-    (registry, stage)
+    Stage::with_registry(stage::without_model()).await
 }
 
 /// An agent with capabilities.

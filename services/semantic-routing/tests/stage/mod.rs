@@ -49,6 +49,17 @@ impl Stage {
         Self::with(without_model(), 1).await
     }
 
+    /// The service with a registry beside it, so that intents know agents.
+    pub async fn with_registry(config: Config) -> (troupe_registry::Replica, Self) {
+        let nats = NatsServer::start().await.unwrap();
+        let mut stage = Self { replicas: Vec::new(), config, nats };
+        let bus = stage.bus("troupe-registry").await;
+        let settings = troupe_registry::Config::default().settings();
+        let registry = troupe_registry::Replica::start(&bus, &settings, None).await.unwrap();
+        stage.add_replica().await;
+        (registry, stage)
+    }
+
     pub async fn with(config: Config, replicas: usize) -> Self {
         let nats = NatsServer::start().await.unwrap();
         let mut stage = Self { replicas: Vec::new(), config, nats };
