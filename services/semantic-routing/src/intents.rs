@@ -128,11 +128,8 @@ fn spawn(
     work: impl Future<Output = ()> + Send + 'static,
 ) {
     loops.spawn(async move {
-        match AssertUnwindSafe(work).catch_unwind().await {
-            Ok(()) => tracing::debug!(name, "a loop of routing by intent ended"),
-            Err(_) => {
-                tracing::error!(name, "a loop of routing by intent panicked: restart this replica")
-            }
+        if AssertUnwindSafe(work).catch_unwind().await.is_err() {
+            tracing::error!(name, "a loop of routing by intent panicked: restart this replica");
         }
     });
 }

@@ -103,7 +103,7 @@ async fn filters_are_hard_and_whoever_they_remove_is_told() {
     let stage = Stage::start().await;
     stage.crew().await;
     stage.agent("tim", json!({"role": "tester", "capabilities": ["unit-tests:0.4"]})).await;
-    stage.agent("tilda", json!({"role": "lead", "capabilities": ["unit-tests:0.9"]})).await;
+    stage.agent("theo", json!({"role": "lead", "capabilities": ["unit-tests:0.9"]})).await;
     let intents = stage.intents().await;
     let text = "write unit tests for the parser";
     let asked = json!({"text": text, "filters": {
@@ -116,12 +116,12 @@ async fn filters_are_hard_and_whoever_they_remove_is_told() {
         removed.map(|one| one.by)
     };
     assert_eq!(by("tim"), Some(RemovedBy::Capability));
-    assert_eq!(by("tilda"), Some(RemovedBy::Role));
+    assert_eq!(by("theo"), Some(RemovedBy::Role));
     assert_eq!(by("tess"), Some(RemovedBy::Excluded));
     assert_eq!(by("bill"), Some(RemovedBy::Role));
     let asked = json!({"text": text, "filters": {"capabilities": ["unit-tests:0.8"]}});
     let resolution = resolve(&intents, asked).await.unwrap();
-    assert!(["tess", "tilda"].contains(&who(&resolution)), "{resolution:#?}");
+    assert!(["tess", "theo"].contains(&who(&resolution)), "{resolution:#?}");
     assert_eq!(resolution.candidates.len(), 2);
     // Whoever asks is never the answer.
     let intent = serde_json::from_value(json!({"text": text})).unwrap();

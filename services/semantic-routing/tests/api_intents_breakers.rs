@@ -106,7 +106,7 @@ async fn it_opens_the_next_best_takes_over_and_a_trial_closes_it() {
     assert_eq!(intents.statistics().breakers.len(), 0, "closed");
 
     let kinds = eventually("the events", PATIENCE, || async {
-        let told = told(&stage).await;
+        let told = Box::pin(told(&stage)).await;
         (told.len() == 3).then_some(told)
     })
     .await;

@@ -122,7 +122,7 @@ impl Knowledge {
             let decision = router.decide_among(vector.as_slice(), allowed)?;
             let threshold = |route: &str| f64::from(router.threshold(route).unwrap_or(1.0));
             let margin = f64::from(router.settings().margin);
-            let verdict = judge(&decision, threshold, &target, margin);
+            let verdict = judge(&decision, threshold, target, margin);
             let example = taught.example_of(text).filter(|route| target(route.as_str()).is_some());
             Ok(match example {
                 Some(route) => verdict.to_the_letter(route),
