@@ -202,8 +202,9 @@ fn check_utterances(field: &str, utterances: &[String]) -> Result<(), Fault> {
     for (index, text) in utterances.iter().enumerate() {
         let field = format!("{field}[{index}]");
         if text.len() > MAX_UTTERANCE_BYTES {
-            return Err(Fault::exhausted("MAX_UTTERANCE_BYTES", MAX_UTTERANCE_BYTES)
-                .with("field", field));
+            return Err(
+                Fault::exhausted("MAX_UTTERANCE_BYTES", MAX_UTTERANCE_BYTES).with("field", field)
+            );
         }
         if text.trim().is_empty() {
             return Err(Fault::invalid(&field, "must not be empty"));
