@@ -266,14 +266,11 @@ where
     H: Fn(Call<E::Request>) -> F + Send + Sync + 'static,
     F: Future<Output = Result<E::Reply, Fault>> + Send + 'static,
 {
-    let header = |name: &str| {
-        message.headers.as_ref().and_then(|map| map.get(name)).map(async_nats::HeaderValue::as_str)
-    };
     let asked = Asked {
         caller: caller_of(&message),
         body: &message.payload,
-        deadline_ms: header(headers::DEADLINE_MS).and_then(|text| text.parse().ok()),
-        command_id: header(headers::MSG_ID),
+        deadline_ms: header(&message, headers::DEADLINE_MS).and_then(|text| text.parse().ok()),
+        command_id: header(&message, headers::MSG_ID),
         trace: trace::extract(message.headers.as_ref()),
     };
     let body = carry_out::<E, H, F, _>(answering, handler, asked, wire::encode).await;
@@ -338,6 +335,10 @@ where
     let answer = result.and_then(|reply| encode(&reply));
     answering.record(answer.as_ref().err(), began);
     answer
+}
+
+fn header<'a>(message: &'a async_nats::Message, name: &str) -> Option<&'a str> {
+    message.headers.as_ref().and_then(|map| map.get(name)).map(async_nats::HeaderValue::as_str)
 }
 
 fn caller_of(message: &async_nats::Message) -> Result<Name, Fault> {

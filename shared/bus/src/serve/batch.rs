@@ -8,12 +8,12 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use serde::Serialize;
-use troupe_contract::Endpoint;
+use troupe_contract::{Endpoint, headers};
 use troupe_contract::batch::{
     BatchAnswer, BatchCall, BatchOutcome, BatchReply, BatchRequest, MAX_BATCH_CALLS,
 };
 use troupe_domain::limits::MAX_MESSAGE_BYTES;
-use troupe_domain::{Fault, Json, Name};
+use troupe_domain::{Fault, Json, Name, TraceContext};
 
 use super::{Answering, Asked, Call, caller_of, carry_out};
 use crate::gather::MAX_BATCH_BYTES;
@@ -55,7 +55,10 @@ impl Batched {
                     body: call.request.get().as_bytes(),
                     deadline_ms: call.deadline_ms,
                     command_id: call.command_id.as_deref(),
-                    trace: call.trace.clone(),
+                    // As in a header: what is not well-formed counts as absent.
+                    trace: call.trace.as_ref().and_then(|trace| {
+                        TraceContext::parse(&trace.traceparent, trace.tracestate.as_deref())
+                    }),
                 };
                 carry_out::<E, H, F, _>(&answering, &*handler, asked, encode).await
             })
@@ -78,6 +81,8 @@ impl Batched {
 
 fn read(message: &async_nats::Message) -> Result<(Name, BatchRequest), Fault> {
     let caller = caller_of(message)?;
+    // Each call has one of its own; a wrong one of the whole is a mistake all the same.
+    troupe_domain::task::spec::check_idempotency_key(super::header(message, headers::MSG_ID))?;
     let request: BatchRequest = wire::decode(&message.payload)?;
     match request.calls.len() {
         0 => Err(Fault::invalid("calls", "must not be empty")),
