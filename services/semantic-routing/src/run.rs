@@ -52,34 +52,32 @@ fn observer(metrics: &Metrics) -> Observer {
 
 /// The gauges of what this replica's shards hold.
 fn observe(metrics: &Metrics, replica: &Replica) {
-    let shown: [(&str, &str, fn(&RoutingState) -> usize); 4] = [
-        (
-            "troupe_routing_mailboxes",
-            "Mailboxes of this replica's shards.",
-            RoutingState::mailbox_count,
-        ),
-        (
-            "troupe_routing_mailbox_bytes",
-            "Bytes of the messages in the mailboxes of this replica's shards.",
-            RoutingState::mailbox_bytes,
-        ),
-        (
-            "troupe_routing_waiting_letters",
-            "Letters to other shards that wait to be delivered.",
-            |state| state.outbox().len(),
-        ),
-        (
-            "troupe_routing_open_sessions",
-            "Sessions of this replica's shards that go on.",
-            RoutingState::open_session_count,
-        ),
-    ];
-    for (name, help, count) in shown {
+    let sum = |name, help, count: fn(&RoutingState) -> usize| {
         let router = replica.router().clone();
         metrics.observed_gauge(name, help, &[], move || {
             router.local().iter().map(|shard| shard.look(count)).sum::<usize>() as f64
         });
-    }
+    };
+    sum(
+        "troupe_routing_mailboxes",
+        "Mailboxes of this replica's shards.",
+        RoutingState::mailbox_count,
+    );
+    sum(
+        "troupe_routing_mailbox_bytes",
+        "Bytes of the messages in the mailboxes of this replica's shards.",
+        RoutingState::mailbox_bytes,
+    );
+    sum(
+        "troupe_routing_waiting_letters",
+        "Letters to other shards that wait to be delivered.",
+        |state| state.outbox().len(),
+    );
+    sum(
+        "troupe_routing_open_sessions",
+        "Sessions of this replica's shards that go on.",
+        RoutingState::open_session_count,
+    );
     let router = replica.router().clone();
     let help = "Shards that this replica owns.";
     metrics.observed_gauge("troupe_routing_owned_shards", help, &[], move || {

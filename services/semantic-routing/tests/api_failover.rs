@@ -270,7 +270,7 @@ async fn handle(bus: Bus, told: Arc<Mutex<Told>>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_message_is_lost_or_handled_twice_when_replicas_are_killed_join_and_leave() {
-    let mut cluster = Cluster::start(2).await;
+    let mut cluster = Box::pin(Cluster::start(2)).await;
     let load = Load::start(&cluster.nats).await;
     let more = sized(5_000, 300);
     load.progress(more).await;

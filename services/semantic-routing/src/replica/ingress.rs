@@ -152,7 +152,7 @@ impl Ingress {
                     continue;
                 }
             };
-            let batch = batch(first, &mut follower)?;
+            let batch = batch(first, &mut follower);
             let last = batch.last().map_or(0, |published| published.entry.sequence);
             let place = |sequence| IngressPlace { stream_made_at: made_at, sequence };
             let items = self.admission.admit(shard, way, &batch, place).await;
@@ -164,7 +164,7 @@ impl Ingress {
 }
 
 /// What is here already goes along with the first.
-fn batch(first: Published, follower: &mut Follower) -> Result<Vec<Published>, ReadError> {
+fn batch(first: Published, follower: &mut Follower) -> Vec<Published> {
     let mut bytes = first.entry.body.len();
     let mut batch = vec![first];
     while batch.len() < MAX_BATCH_MESSAGES && bytes < MAX_BATCH_BYTES {
@@ -173,12 +173,11 @@ fn batch(first: Published, follower: &mut Follower) -> Result<Vec<Published>, Re
                 bytes += next.entry.body.len();
                 batch.push(next);
             }
-            // What was read is taken in; the error comes again.
-            Some(Err(why)) => tracing::debug!(%why, "the rest of a batch"),
-            None => break,
+            // What was read is taken in; whatever is wrong is met again.
+            Some(Err(_)) | None => break,
         }
     }
-    Ok(batch)
+    batch
 }
 
 /// Purges what was taken in.
