@@ -12,9 +12,9 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use troupe_contract::Service;
 use troupe_contract::batch::{BatchCall, BatchOutcome, BatchReply, BatchRequest, MAX_BATCH_CALLS};
 use troupe_contract::subject::{self, BATCH};
-use troupe_contract::Service;
 use troupe_domain::Fault;
 
 use crate::call::{Answer, Failed, Frame, broken, too_late, unheard};

@@ -39,7 +39,11 @@ async fn serve(bus: &Bus, gate: Arc<Semaphore>) -> Serving {
                 "refused" => Err(Fault::precondition("no")
                     .with("caller", call.caller.as_str())
                     .with("command_id", call.command_id)
-                    .with("left_ms", call.deadline.duration_since(tokio::time::Instant::now()).as_millis() as u64)),
+                    .with(
+                        "left_ms",
+                        call.deadline.duration_since(tokio::time::Instant::now()).as_millis()
+                            as u64,
+                    )),
                 "slow" => {
                     gate.acquire().await.unwrap().forget();
                     Ok(receipt(task_id, epoch))
@@ -91,7 +95,10 @@ async fn a_crowd_shares_messages_and_everybody_gets_their_own_answer() {
             8 => assert_eq!(answer.unwrap_err().code, Code::Internal),
             _ => {
                 let receipt = answer.unwrap();
-                assert_eq!((receipt.task_id.as_str(), receipt.epoch), (&*format!("task-{epoch}"), epoch));
+                assert_eq!(
+                    (receipt.task_id.as_str(), receipt.epoch),
+                    (&*format!("task-{epoch}"), epoch)
+                );
             }
         }
     }
@@ -111,7 +118,9 @@ async fn a_call_that_takes_long_holds_up_no_other() {
         .map(|epoch| {
             let ann = ann.clone();
             let options = CallOptions::within(Duration::from_secs(60));
-            tokio::spawn(async move { ann.call_with::<Start>(&hold("slow", epoch), &options).await })
+            tokio::spawn(
+                async move { ann.call_with::<Start>(&hold("slow", epoch), &options).await },
+            )
         })
         .collect();
     for round in 0..20_u64 {
@@ -207,8 +216,11 @@ async fn junk_is_explained_as_a_whole_and_call_by_call() {
     let reply: BatchReply = serde_json::from_slice(&ask(odd).await.unwrap()).unwrap();
     let mut outcomes: Vec<_> = reply.answers.into_iter().map(|a| (a.call, a.outcome)).collect();
     outcomes.sort_by_key(|(call, _)| *call);
-    let [(0, BatchOutcome::Reply(_)), (1, BatchOutcome::Fault(next)), (2, BatchOutcome::Fault(list))] =
-        outcomes.as_slice()
+    let [
+        (0, BatchOutcome::Reply(_)),
+        (1, BatchOutcome::Fault(next)),
+        (2, BatchOutcome::Fault(list)),
+    ] = outcomes.as_slice()
     else {
         panic!("{outcomes:?}")
     };

@@ -8,10 +8,10 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use serde::Serialize;
-use troupe_contract::{Endpoint, headers};
 use troupe_contract::batch::{
     BatchAnswer, BatchCall, BatchOutcome, BatchReply, BatchRequest, MAX_BATCH_CALLS,
 };
+use troupe_contract::{Endpoint, headers};
 use troupe_domain::limits::MAX_MESSAGE_BYTES;
 use troupe_domain::{Fault, Json, Name, TraceContext};
 
@@ -22,7 +22,8 @@ use crate::wire;
 /// Answers wait so long for the others of their message, and then go.
 const PATIENCE: Duration = Duration::from_millis(20);
 
-type CarryOut = Arc<dyn Fn(Name, BatchCall) -> BoxFuture<'static, Result<Json, Fault>> + Send + Sync>;
+type CarryOut =
+    Arc<dyn Fn(Name, BatchCall) -> BoxFuture<'static, Result<Json, Fault>> + Send + Sync>;
 
 /// What frames an answer in a message.
 const FRAME_BYTES: usize = 1_024;
