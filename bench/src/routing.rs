@@ -63,8 +63,9 @@ const NOTES: [&str; 7] = [
     "Decisions: a text counts as what its answer says of the cache. One that was never asked is a known \
      one about another number, so that the cache has to look and to refuse.",
     "Cache: texts that nobody learned from, with and without a route, the one with rank r as often as \
-     1/r of the first, said in six ways with the same fall. A hit is wrong if it leads elsewhere than \
-     the text wants. The router itself is wrong sometimes: see what it does without a hit.",
+     1/r of the first, said in six ways with the same fall. An answer is wrong if it leads elsewhere \
+     than the text wants. The router itself is wrong sometimes, so each text is asked once more of a \
+     service without a cache: made wrong is what the cache adds.",
     "Messages by intent, mailboxes: a closed loop, in which each worker sends its next message when the \
      last one is acknowledged. A raw message is published to a work queue, taken by a pull consumer and \
      acknowledged without waiting for the server; ours waits until its acknowledgement is stored.",
@@ -148,9 +149,15 @@ async fn one(part: Part, args: RoutingArgs, sizes: Sizes, report: &mut Report) -
             bench.stop().await?;
         }
         Part::Cache => {
-            let bench = Box::pin(Bench::start(args.sets, sizes)).await?;
+            let bench = Box::pin(Bench::start(args.sets.clone(), sizes)).await?;
             let bus = bench.senders.first().context("at least one connection")?;
-            report.cache = Some(replay::run(bus, &bench.set, sizes.replayed).await?);
+            let asked = replay::ask(bus, &bench.set, sizes.replayed).await?;
+            bench.stop().await?;
+            let mut without = Config::default();
+            without.intents.cache.max_entries = 0;
+            let bench = Box::pin(Bench::configured(args.sets, sizes, without)).await?;
+            let bus = bench.senders.first().context("at least one connection")?;
+            report.cache = Some(replay::judge(bus, &bench.set, &asked).await?);
             bench.stop().await?;
         }
         Part::Messages => {
@@ -212,10 +219,14 @@ struct Bench {
 
 impl Bench {
     async fn start(folder: PathBuf, sizes: Sizes) -> Result<Self> {
+        Box::pin(Self::configured(folder, sizes, Config::default())).await
+    }
+
+    async fn configured(folder: PathBuf, sizes: Sizes, config: Config) -> Result<Self> {
         let sets = tokio::task::spawn_blocking(move || sets::read_all(&folder)).await??;
         let set = sets.into_iter().next().context("no set of texts")?;
         let routes = phrases::routes(&set);
-        let stack = Stack::start(Config::default()).await?;
+        let stack = Stack::start(config).await?;
         let url = stack.nats.url();
         let senders = fleet::senders(&url, sizes.connections).await?;
         // Each route leads to two agents, so that there is somebody to choose among.

@@ -67,7 +67,7 @@ async fn a_quick_run_measures_every_part() {
         has(&report, latency, &LATENCY);
     }
     has(&report, "/scale", &["few", "many", "slowdown_p50"]);
-    has(&report, "/cache", &["exact", "near", "miss", "hit_ratio", "wrong_hit_ratio"]);
+    has(&report, "/cache", &["exact", "near", "miss", "hit_ratio", "made_wrong_ratio"]);
     let balanced = ["latency", "failed_deliveries", "unhandled", "handled_by_slow"];
     has(&report, "/balancing/plain", &balanced);
     has(&report, "/balancing/strategies/power_of_two", &balanced);

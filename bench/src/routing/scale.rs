@@ -26,6 +26,9 @@ use crate::stack::connect;
 const AT_ONCE: usize = 32;
 /// How often a fleet says that it is there.
 const BEAT: Duration = Duration::from_secs(20);
+/// How long nothing must have changed, and how often that is looked at.
+const UNCHANGED: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How well an agent does what it can.
 const PROFICIENCY: f64 = 0.9;
 
@@ -50,6 +53,8 @@ pub struct Sized {
     pub declared_s: f64,
     /// Seconds from then until decisions follow the last of them.
     pub settled_s: f64,
+    /// Seconds from then until nothing changes any more: thresholds are fitted, and the cache stays.
+    pub steady_s: f64,
     /// Decisions, one after the other.
     #[serde(flatten)]
     pub timed: Timed,
@@ -86,6 +91,9 @@ async fn one(size: Fleet, rounds: usize) -> Result<Sized> {
     let last = size.routes.checked_sub(1).context("at least one route")?;
     known(&bus, last).await?;
     let settled_s = began.elapsed().as_secs_f64();
+    let began = Instant::now();
+    steady(&bus, last).await?;
+    let steady_s = (began.elapsed() - UNCHANGED).as_secs_f64().max(0.0);
     super::say("scale: decisions");
     // From all over the table.
     let step = (size.routes / rounds.clamp(1, size.routes)).max(1);
@@ -94,7 +102,7 @@ async fn one(size: Fleet, rounds: usize) -> Result<Sized> {
     let timed = decisions::time(&bus, &asked, rounds).await?;
     drop(beating);
     stack.stop().await?;
-    Ok(Sized { fleet: size, declared_s, settled_s, timed })
+    Ok(Sized { fleet: size, declared_s, settled_s, steady_s, timed })
 }
 
 fn route(number: usize) -> Result<Name> {
@@ -142,6 +150,21 @@ async fn known(bus: &Bus, last: usize) -> Result<()> {
     };
     let what = format!("{text:?} to be understood as {name}");
     Ok(try_eventually(what, fleet::SETTLED_WITHIN, named).await?)
+}
+
+/// Waits until an answer has come from the cache for a while: each change empties it.
+async fn steady(bus: &Bus, last: usize) -> Result<()> {
+    let text = phrases::made(last)[0].clone();
+    let end = Instant::now() + fleet::SETTLED_WITHIN;
+    let mut since = Instant::now();
+    while since.elapsed() < UNCHANGED {
+        if fleet::resolve(bus, &text).await?.cache != CacheUse::Exact {
+            since = Instant::now();
+        }
+        anyhow::ensure!(Instant::now() < end, "decisions do not become steady");
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Ok(())
 }
 
 /// Ends heartbeats when it is dropped.

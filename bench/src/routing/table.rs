@@ -98,19 +98,20 @@ fn replay_text(replay: &Replay) -> String {
         "{} texts of {}, {} different, {} of these out of scope",
         replay.asked, replay.set, replay.different, replay.out_of_scope
     );
-    let mut rows = table([title.as_str(), "count", "abstained", "wrong"]);
+    let mut rows = table([title.as_str(), "count", "abstained", "wrong", "made wrong"]);
     for (name, answers) in
         [("exact hit", replay.exact), ("near hit", replay.near), ("miss", replay.miss)]
     {
-        let Answers { count, abstained, wrong } = answers;
-        let numbers = [count, abstained, wrong].map(|n| n.to_string());
+        let Answers { count, abstained, wrong, made_wrong } = answers;
+        let numbers = [count, abstained, wrong, made_wrong].map(|n| n.to_string());
         rows.add_row(std::iter::once(name.to_owned()).chain(numbers));
     }
     format!(
-        "{rows}\nHits {}, of which wrong {}; of the others wrong {}",
+        "{rows}\nHits {}, of which wrong {}, made wrong by the cache {}; wrong without a cache {}",
         percent(replay.hit_ratio),
         percent(replay.wrong_hit_ratio),
-        percent(replay.wrong_miss_ratio)
+        percent(replay.made_wrong_ratio),
+        percent(replay.wrong_without_ratio)
     )
 }
 
@@ -132,9 +133,10 @@ fn scale_text(scale: &Scale) -> String {
         timed_rows(&mut rows, &format!("{size}: "), &sized.timed);
         let _ = writeln!(
             text,
-            "{size}: declared in {:.1} s, followed {:.1} s later; {} chosen",
+            "{size}: declared in {:.1} s, followed {:.1} s later, steady {:.1} s after that; {} chosen",
             sized.declared_s,
             sized.settled_s,
+            sized.steady_s,
             percent(sized.timed.chosen)
         );
     }
