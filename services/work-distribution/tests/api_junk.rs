@@ -5,79 +5,25 @@
 //! place replaced by junk, so that the junk reaches deep fields and the fault must name them.
 
 mod fleet;
-mod junk;
 
 use std::collections::BTreeSet;
 
-use fleet::wire::{Answer, Wire};
-use fleet::worker::Chance;
 use fleet::{Fleet, PATIENCE, declaration, done, hold, name, sized, task};
-use junk::{Requests, Site};
-use serde_json::Value;
 use troupe_bus::Bus;
-use troupe_contract::endpoint::EndpointEntry;
+use troupe_contract::batch::{BatchCall, BatchRequest};
 use troupe_contract::registry::*;
 use troupe_contract::work::*;
-use troupe_contract::{Endpoint, Service, catalogue};
+use troupe_contract::{Endpoint, Service};
 use troupe_domain::evidence::Verification;
-use troupe_domain::limits::MAX_MESSAGE_BYTES;
 use troupe_domain::task::spec::TaskSpec;
-use troupe_domain::{AgentStatus, Code};
+use troupe_domain::{AgentStatus, Json};
 use troupe_testkit::eventually;
+use troupe_testkit::hostile::{Chance, Hostile, Wire, junk};
 
-/// What a caller can be told about its own mistakes.
-const CALLERS_FAULTS: [&str; 8] = [
-    "invalid_argument",
-    "not_found",
-    "already_exists",
-    "conflict",
-    "stale_epoch",
-    "failed_precondition",
-    "permission_denied",
-    "resource_exhausted",
-];
-
-/// One junk in a scaled-down run stands for this many.
-const SCALE: usize = 10;
-
-fn subject(service: &str, operation: &str, caller: &str) -> String {
-    format!("troupe.v1.{service}.{operation}.{caller}")
-}
-
-fn shown(body: &[u8]) -> String {
-    String::from_utf8_lossy(&body[..body.len().min(400)]).into_owned()
-}
-
-/// The fault is the caller's, and says what is wrong and where.
-fn check_fault(what: &str, body: &[u8], answer: &Answer) -> String {
-    let code = answer.code();
-    if code == "ok" {
-        return code;
-    }
-    let fault = answer.json();
-    let told = format!("{what}: {fault}\n{}", shown(body));
-    assert!(CALLERS_FAULTS.contains(&code.as_str()), "{told}");
-    assert!(fault["message"].as_str().is_some_and(|text| text.len() > 5), "{told}");
-    let numeric = Code::ALL.iter().find(|known| known.as_str() == code).unwrap().http();
-    assert!(answer.headers.contains(&format!("Nats-Service-Error-Code: {numeric}")), "{told}");
-    if code == "invalid_argument" {
-        assert!(
-            fault["details"]["field"].as_str().is_some_and(|field| !field.is_empty()),
-            "{told}"
-        );
-    }
-    code
-}
-
-/// The first word of a path: `tasks[0].title` and `tasks` both begin with `tasks`.
-fn root(path: &str) -> &str {
-    path.split(['.', '[']).next().unwrap_or(path)
-}
-
-/// The endpoints of the services that run here.
-fn served() -> impl Iterator<Item = &'static EndpointEntry> {
-    let here = [Service::Registry, Service::Work];
-    catalogue::endpoints().filter(move |entry| here.contains(&entry.service))
+/// The endpoints of the services that run here are called.
+fn hostile(nats: &troupe_testkit::NatsServer) -> Hostile<'_> {
+    // One junk in a scaled-down run stands for ten.
+    Hostile { nats, services: &[Service::Registry, Service::Work], one_in: sized(1, 10) }
 }
 
 /// Calls `E` with a request that must be served.
@@ -158,168 +104,43 @@ async fn whole_life(nats: &troupe_testkit::NatsServer, round: usize) -> BTreeSet
     good::<ListTasks>(&ann, TaskFilter::default(), c).await;
     good::<Recommend>(&ann, RecommendRequest::default(), c).await;
     good::<WorkStats>(&ann, Empty {}, c).await;
+    let calls = serde_json::json!({"calls": [{"operation": "stats", "request": {}}]});
+    let answers = good::<WorkBatch>(&ann, serde_json::from_value(calls).unwrap(), c).await.answers;
+    assert_eq!(answers.len(), 1);
+    let call = BatchCall {
+        operation: "create".to_owned(),
+        request: Json::of(&mine("in company")).unwrap(),
+        command_id: None,
+        deadline_ms: None,
+        trace: None,
+    };
+    good::<WorkBatch>(&ann, BatchRequest { calls: vec![call] }, c).await;
     good::<Deregister>(&ann, DeregisterAgent::default(), c).await;
     called
-}
-
-/// What is wrong with an instance that has the right form, one field after the other: its parts were
-/// not made to go together.
-async fn complaints(wire: &mut Wire, at: &str, mut instance: Value) -> BTreeSet<String> {
-    let mut named = BTreeSet::new();
-    loop {
-        let answer = wire.ask(at, &[], instance.to_string().as_bytes()).await;
-        if answer.code() != "invalid_argument" {
-            return named;
-        }
-        let field = answer.json()["details"]["field"].as_str().unwrap().to_owned();
-        let field = root(&field).to_owned();
-        let gone = instance.as_object_mut().and_then(|fields| fields.remove(&field));
-        named.insert(field);
-        if gone.is_none() {
-            return named;
-        }
-    }
-}
-
-/// Junk in the place of one field.
-async fn junk_in_place(
-    wire: &mut Wire,
-    at: &str,
-    whole: &BTreeSet<String>,
-    site: &Site,
-    junk: &str,
-) {
-    let body = site.with(junk);
-    let answer = wire.ask(at, &[], body.as_bytes()).await;
-    let what = format!("{at} with {} in the place of {}", &junk[..junk.len().min(60)], site.path);
-    let code = check_fault(&what, body.as_bytes(), &answer);
-    if code != "invalid_argument" {
-        return;
-    }
-    let field = answer.json()["details"]["field"].as_str().unwrap_or_default().to_owned();
-    let is_json = serde_json::from_str::<Value>(&body).is_ok();
-    let named = root(&field) == root(&site.path)
-        || whole.contains(root(&field))
-        || (field == "body" && !is_json);
-    assert!(named, "{what}: the fault names {field}: {}", answer.json());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn junk_in_any_field_of_any_endpoint_gets_a_fault_that_names_it() {
     let fleet = Fleet::start().await;
-    let mut wire = Wire::connect(&fleet.nats).await;
-    let requests = Requests::read();
-    let seed = u64::from(std::process::id());
-    println!("seed {seed}");
-    let (mut chance, mut sent) = (Chance(seed), 0);
-    let everything: BTreeSet<String> =
-        served().map(|e| format!("{}.{}", e.service.token(), e.operation)).collect();
-    for (round, entry) in served().enumerate() {
-        let (service, operation) = (entry.service.token(), entry.operation);
-        let at = subject(service, operation, "hostile");
-        for variant in 0..3 {
-            let instance = requests.instance(service, operation, variant);
-            let plain = wire.ask(&at, &[], instance.to_string().as_bytes()).await;
-            check_fault(&at, instance.to_string().as_bytes(), &plain);
-            let whole = complaints(&mut wire, &at, instance.clone()).await;
-            for site in junk::sites(&instance) {
-                for junk in junk::values() {
-                    if sized(0, 1) == 1 && chance.below(SCALE) != 0 {
-                        continue;
-                    }
-                    junk_in_place(&mut wire, &at, &whole, &site, &junk).await;
-                    sent += 1;
-                }
-            }
-        }
-        assert_eq!(whole_life(&fleet.nats, round).await, everything);
-    }
-    println!("{sent} requests with junk in one field");
+    let hostile = hostile(&fleet.nats);
+    let serves = async |round| assert_eq!(whole_life(&fleet.nats, round).await, hostile.names());
+    hostile.put_junk_in_every_field(serves).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bodies_that_are_no_requests_get_a_clear_fault() {
     let fleet = Fleet::start().await;
-    let mut wire = Wire::connect(&fleet.nats).await;
-    let seed = u64::from(std::process::id());
-    println!("seed {seed}");
-    let mut chance = Chance(seed);
-    for entry in served() {
-        let at = subject(entry.service.token(), entry.operation, "hostile");
-        for body in junk::bodies(&mut chance) {
-            let answer = wire.ask(&at, &[], &body).await;
-            let code = check_fault(&at, &body, &answer);
-            let nothing = body.is_empty() || body.iter().all(u8::is_ascii_whitespace);
-            if !nothing && serde_json::from_slice::<Value>(&body).is_err() {
-                assert_eq!(code, "invalid_argument", "{at} {}", shown(&body));
-            }
-            if code == "ok" {
-                assert!(nothing || body == b"{}", "{at} takes {}", shown(&body));
-            }
-        }
-        // A field more than there is, as large as the server lets through.
-        let large = format!("{{\"nonsense\":\"{}\"}}", "x".repeat(MAX_MESSAGE_BYTES - 1_000));
-        let answer = wire.ask(&at, &[], large.as_bytes()).await;
-        let code = check_fault(&at, large.as_bytes(), &answer);
-        assert_eq!(code, "invalid_argument", "{at} with an unknown field of 8 MB");
-        assert_eq!(answer.json()["details"]["field"], "nonsense", "{at}: {}", answer.json());
-    }
+    hostile(&fleet.nats).send_what_is_no_request().await;
     whole_life(&fleet.nats, 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hostile_headers_callers_and_silence_do_no_harm() {
     let fleet = Fleet::start().await;
-    let mut wire = Wire::connect(&fleet.nats).await;
-    let requests = Requests::read();
-    let long = "k".repeat(5_000);
-    let headers: [&[(&str, &str)]; 14] = [
-        &[("traceparent", "zz")],
-        &[("traceparent", "00-00000000000000000000000000000000-0000000000000000-00")],
-        &[
-            ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
-            ("tracestate", &long),
-        ],
-        &[("traceparent", "00-ééééééééééééééééééééééééééééééééé-00f067aa0ba902b7-01")],
-        &[("Troupe-Deadline-Ms", "-1")],
-        &[("Troupe-Deadline-Ms", "soon")],
-        &[("Troupe-Deadline-Ms", "99999999999999999999999999999999")],
-        &[("Troupe-Deadline-Ms", "18446744073709551615")],
-        &[("Nats-Msg-Id", "")],
-        &[("Nats-Msg-Id", &long)],
-        &[("Nats-Msg-Id", "a\u{7}b")],
-        &[("Troupe-Caller", "somebody-else")],
-        &[("Nats-Service-Error-Code", "500"), ("Nats-Service-Error", "liar")],
-        &[("x", ""), ("x", &long), ("y", "é")],
-    ];
-    for (round, entry) in served().enumerate() {
-        let (service, operation) = (entry.service.token(), entry.operation);
-        let at = subject(service, operation, "hostile");
-        let body = requests.instance(service, operation, 0).to_string();
-        for headers in headers {
-            let answer = wire.ask(&at, headers, body.as_bytes()).await;
-            check_fault(&format!("{at} {}", headers[0].0), body.as_bytes(), &answer);
-            if headers[0] == ("Nats-Msg-Id", long.as_str()) {
-                assert_eq!(answer.code(), "invalid_argument");
-            }
-        }
-        let name_too_long = "n".repeat(65);
-        for caller in ["*", ">", "é", "a@b", "a\u{1}b", "$SYS", "..", &name_too_long] {
-            let at = subject(service, operation, caller);
-            if caller == ">" || caller == ".." {
-                // No endpoint listens there; that no harm is done is seen below.
-                wire.publish(&at, None, &[], body.as_bytes()).await;
-                continue;
-            }
-            let answer = wire.ask(&at, &[], body.as_bytes()).await;
-            assert_eq!(check_fault(&at, body.as_bytes(), &answer), "invalid_argument", "{at}");
-            assert_eq!(answer.json()["details"]["field"], "subject", "{at}");
-        }
-        // Without a reply subject nobody hears the answer; and nobody stops over it.
-        wire.publish(&at, None, &[], body.as_bytes()).await;
-        wire.publish(&at, None, &[("traceparent", "zz")], b"{").await;
+    let serves = async |round| {
         whole_life(&fleet.nats, round).await;
-    }
+    };
+    hostile(&fleet.nats).misuse_headers_and_names(serves).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,6 +8,7 @@
 mod cluster;
 mod eventually;
 pub mod history;
+pub mod hostile;
 mod nats;
 mod nats_config;
 mod otlp;

@@ -2,7 +2,6 @@
 #![allow(dead_code, unreachable_pub, missing_docs)] // each test file uses a part of it
 
 pub mod parts;
-pub mod wire;
 pub mod worker;
 
 use std::time::Duration;

@@ -1,20 +1,21 @@
 //! Junk: requests made from the schemas of the contract, and what is put in the place of their parts.
-#![allow(unreachable_pub, missing_docs)]
 
 use serde_json::{Map, Value, json};
 
-use crate::fleet::worker::Chance;
+use super::Chance;
 
 const PLACE: &str = "@@here@@";
 /// Deeper than any schema goes; instances end here.
 const MAX_DEPTH: usize = 12;
 
 /// The requests that the contract declares.
+#[derive(Debug)]
 pub struct Requests {
     schemas: Value,
 }
 
 /// A place in an instance.
+#[derive(Debug)]
 pub struct Site {
     /// As a fault would name it: `tasks[0].title`.
     pub path: String,
@@ -29,6 +30,7 @@ impl Site {
 }
 
 impl Requests {
+    /// From the contract as it is compiled.
     pub fn read() -> Self {
         let schemas = serde_json::from_str(&troupe_contract::generate::schemas()).unwrap();
         Self { schemas }

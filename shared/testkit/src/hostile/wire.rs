@@ -3,14 +3,15 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use crate::NatsServer;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
-use troupe_testkit::NatsServer;
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
 /// A connection.
+#[derive(Debug)]
 pub struct Wire {
     stream: BufReader<TcpStream>,
     inbox: String,
