@@ -93,7 +93,7 @@ async fn one(size: Fleet, rounds: usize) -> Result<Sized> {
     let settled_s = began.elapsed().as_secs_f64();
     let began = Instant::now();
     steady(&bus, last).await?;
-    let steady_s = (began.elapsed() - UNCHANGED).as_secs_f64().max(0.0);
+    let steady_s = began.elapsed().saturating_sub(UNCHANGED).as_secs_f64();
     super::say("scale: decisions");
     // From all over the table.
     let step = (size.routes / rounds.clamp(1, size.routes)).max(1);

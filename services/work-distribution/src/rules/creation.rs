@@ -81,7 +81,7 @@ impl ShardState {
         let new: BTreeSet<&TaskId> = tasks.iter().map(|task| &task.id).collect();
         let edges = tasks.iter().flat_map(|task| &task.dependencies);
         let mut open = edges.filter(|edge| edge.outcome.is_none()).map(|edge| &edge.task_id);
-        open.find(|id| !new.contains(id) && !self.tasks.contains_key(*id) && here(id)).cloned()
+        open.find(|id| !new.contains(id) && !self.tasks.contains_key(id) && here(id)).cloned()
     }
 
     /// Tells a task that is being created how its dependencies of this shard have ended.
