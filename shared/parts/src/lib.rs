@@ -41,7 +41,7 @@ static FOUND: Mutex<BTreeMap<&'static str, PathBuf>> = Mutex::new(BTreeMap::new(
 /// How nats-server collects its garbage. It keeps a tree of the subjects of every stream in memory,
 /// which each collection walks: with Go's default that is a quarter of its time under load. So the
 /// heap may grow further between collections, up to a bound.
-const NATS_SERVER_COLLECTION: [(&str, &str); 2] = [("GOGC", "400"), ("GOMEMLIMIT", "1GiB")];
+const NATS_SERVER_COLLECTION: [(&str, &str); 2] = [("GOGC", "400"), ("GOMEMLIMIT", "2GiB")];
 
 /// What nats-server runs best with in its environment, where this process's own does not say.
 pub fn nats_server_environment() -> impl Iterator<Item = (&'static str, &'static str)> {
