@@ -60,6 +60,9 @@ pub const UNFIT_AGENTS: usize = 32_768;
 /// How long a drain waits until every event is told.
 const TELL_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long a drain waits until what is being embedded, or the model that is being opened, is done.
+const EMBED_WITHIN: Duration = Duration::from_secs(5);
+
 /// What intents stand on.
 #[derive(Clone)]
 pub struct Setup {
@@ -121,23 +124,30 @@ pub struct Unfit {
     pub key: Option<Name>,
 }
 
-/// Runs a loop that ends with the replica; one that panics is an error that somebody must see.
-fn spawn(
-    loops: &mut JoinSet<()>,
-    name: &'static str,
-    work: impl Future<Output = ()> + Send + 'static,
-) {
-    loops.spawn(async move {
-        if AssertUnwindSafe(work).catch_unwind().await.is_err() {
-            tracing::error!(name, "a loop of routing by intent panicked: restart this replica");
-        }
-    });
+/// What runs beside requests, and the first of it that panicked.
+#[derive(Debug)]
+struct Loops {
+    running: JoinSet<()>,
+    broken: watch::Sender<Option<&'static str>>,
+}
+
+impl Loops {
+    /// Runs a loop that ends with the replica; one that panics ends the replica.
+    fn spawn(&mut self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        let broken = self.broken.clone();
+        self.running.spawn(async move {
+            if AssertUnwindSafe(work).catch_unwind().await.is_err() {
+                tracing::error!(name, "a loop of routing by intent panicked");
+                broken.send_replace(Some(name));
+            }
+        });
+    }
 }
 
 /// Routing by intent, as one replica does it.
 pub struct Intents {
     knowledge: Arc<Knowledge>,
-    loops: Mutex<JoinSet<()>>,
+    loops: Mutex<Loops>,
     telling: Mutex<Option<JoinHandle<()>>>,
     stop_telling: watch::Sender<bool>,
     unfit: Mutex<Option<mpsc::Receiver<Unfit>>>,
@@ -183,20 +193,20 @@ impl Intents {
             totals: Totals::default(),
         });
         let agent_changes = agents::read(&knowledge, &agents).await?;
-        let mut loops = JoinSet::new();
+        let mut loops = Loops { running: JoinSet::new(), broken: watch::channel(None).0 };
         let k = || knowledge.clone();
-        spawn(&mut loops, "agents", agents::follow(k(), agent_changes));
-        spawn(&mut loops, "work of agents", agents::ask_for_work(k(), bus.clone()));
+        loops.spawn("agents", agents::follow(k(), agent_changes));
+        loops.spawn("work of agents", agents::ask_for_work(k(), bus.clone()));
         let follows = k();
         let follow = async move { follows.routes.follow(route_changes).await };
-        spawn(&mut loops, "routes", follow);
-        spawn(&mut loops, "learning", learning::run(k()));
-        spawn(&mut loops, "telling peers", peers::tell(bus.clone(), me, tells));
-        spawn(&mut loops, "hearing peers", peers::hear(k(), listener));
-        spawn(&mut loops, "breakers", peers::look_after(k()));
+        loops.spawn("routes", follow);
+        loops.spawn("learning", learning::run(k()));
+        loops.spawn("telling peers", peers::tell(bus.clone(), me, tells));
+        loops.spawn("hearing peers", peers::hear(k(), listener));
+        loops.spawn("breakers", peers::look_after(k()));
         if let Some(shared) = knowledge.shared.clone() {
-            spawn(&mut loops, "Redis", shared.clone().run());
-            spawn(&mut loops, "shared cache", following::run(k(), shared));
+            loops.spawn("Redis", shared.clone().run());
+            loops.spawn("shared cache", following::run(k(), shared));
         }
         let (stop_telling, stopped) = watch::channel(false);
         let telling = tokio::spawn(events::run(sink, events, stopped));
@@ -340,6 +350,19 @@ impl Intents {
         metrics::observe(&self.knowledge, metrics);
     }
 
+    /// Waits until a loop panics, which it must not, and gives its name.
+    pub async fn broken(&self) -> &'static str {
+        let mut broken = self.loops.lock().broken.subscribe();
+        loop {
+            if let Some(name) = *broken.borrow_and_update() {
+                return name;
+            }
+            if broken.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
     /// Ends what runs beside requests, once every event is told.
     pub async fn drain(&self) {
         self.stop_telling.send_replace(true);
@@ -350,6 +373,10 @@ impl Intents {
             tracing::warn!("events of routes and breakers were not told in time");
             telling.abort();
         }
-        self.loops.lock().abort_all();
+        self.loops.lock().running.abort_all();
+        // A process that ends while a thread is inside ONNX Runtime may die of it.
+        if timeout(EMBED_WITHIN, self.knowledge.school.embedder.stop()).await.is_err() {
+            tracing::warn!("texts were still being embedded when the drain ended");
+        }
     }
 }

@@ -36,10 +36,16 @@ pub async fn run(context: ServiceContext, config: Config) -> anyhow::Result<()> 
     replica.intents().observe(&context.metrics);
     context.serving();
     tracing::info!(version = VERSION, "serving");
-    context.shutdown.cancelled().await;
+    let broken = tokio::select! {
+        () = context.shutdown.cancelled() => None,
+        name = replica.intents().broken() => Some(name),
+    };
     replica.drain().await;
     bus.close().await;
-    Ok(())
+    match broken {
+        None => Ok(()),
+        Some(name) => anyhow::bail!("the loop {name:?} of routing by intent panicked"),
+    }
 }
 
 /// Counts and times every request.

@@ -41,7 +41,7 @@ pub(super) struct Taught {
     /// The router; absent where there is nothing to choose from.
     pub(super) router: Option<Router>,
     /// What the agents offered and what the routes were; absent where texts of them have no vector
-    /// yet.
+    /// yet, or where it is still to be calibrated: what it says then is not to be remembered.
     pub(super) rests_on: Option<(u64, u64)>,
     /// The model.
     pub(super) model: String,
@@ -319,7 +319,7 @@ fn taught(
     Ok(Taught {
         router,
         examples,
-        rests_on: (*left == 0).then_some((catalogue.fleet, catalogue.routes)),
+        rests_on: (*left == 0 && !quickly).then_some((catalogue.fleet, catalogue.routes)),
         model: model.id.clone(),
         letters: catalogue.letters(),
         against: against.collect(),
