@@ -2,6 +2,8 @@
 
 mod stage;
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 use stage::{SOON, Stage, beat, call, hasty, join};
 use troupe_bus::port::World;
@@ -104,11 +106,17 @@ async fn a_service_that_was_down_discounts_its_absence() {
     beat_for(&agents, 5).await;
     assert_eq!(active(&agents[0]).await, 10);
     // What the first had not told when it was killed, the second tells a little later.
-    let all_told = || Box::pin(async { (stage.events().await.len() >= 10).then_some(()) });
+    let registered = |told: &[AgentEvent]| {
+        let news = told.iter().filter(|event| event.event == AgentRegistered);
+        news.map(|event| event.agent_id.clone()).collect::<BTreeSet<_>>().len()
+    };
+    let all_told = || Box::pin(async { (registered(&stage.events().await) == 10).then_some(()) });
     Box::pin(eventually("every registration to be told", SOON, all_told)).await;
     drop(second);
     let told = stage.events().await;
-    assert!(told.len() == 10 && told.iter().all(|e| e.event == AgentRegistered), "{told:?}");
+    // On a busy machine a beat may come late, and is missed; nobody is taken for gone because of it.
+    let quiet = |event: &AgentEvent| [AgentRegistered, HeartbeatMissed].contains(&event.event);
+    assert!(told.iter().all(quiet), "{told:?}");
 }
 
 #[tokio::test]
