@@ -53,7 +53,7 @@ impl Knowledge {
         if request.text.trim().is_empty() {
             return Err(Fault::invalid("text", "must not be empty"));
         }
-        request.filters.check()?;
+        request.filters.check("filters")?;
         let asked = Asked {
             by: caller,
             text: &request.text,

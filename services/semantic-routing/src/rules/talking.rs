@@ -47,6 +47,7 @@ fn check_opening(opening: &Opening, max_participants: usize) -> Result<(), Fault
 impl RoutingState {
     /// Opens a session. Opening the same one twice opens it once.
     pub fn open_session(&mut self, opening: Opening, now: Timestamp) -> Result<Session, Fault> {
+        check_opening(&opening, self.settings.session.max_participants)?;
         if let Some(talk) = self.sessions.get(&opening.id) {
             let session = talk.session();
             let same = session.opened_by == opening.by && session.kind == opening.kind;
@@ -57,7 +58,6 @@ impl RoutingState {
                 Err(Fault::new(Code::AlreadyExists, why))
             };
         }
-        check_opening(&opening, self.settings.session.max_participants)?;
         let open = self.sessions.len() - self.ended.len();
         if open >= self.settings.max_open_sessions {
             return Err(Fault::exhausted("max_open_sessions", self.settings.max_open_sessions));

@@ -57,12 +57,12 @@ pub struct Intent {
 }
 
 impl IntentFilters {
-    /// Checks the bounds.
-    pub fn check(&self) -> Result<(), Fault> {
-        check_required("capabilities", &self.capabilities)?;
+    /// Checks the bounds of the filters that came in `field`.
+    pub fn check(&self, field: &str) -> Result<(), Fault> {
+        check_required(&format!("{field}.capabilities"), &self.capabilities)?;
         if self.exclude_agent_ids.len() > MAX_FILTER_NAMES {
             return Err(Fault::exhausted("MAX_FILTER_NAMES", MAX_FILTER_NAMES)
-                .with("field", "exclude_agent_ids"));
+                .with("field", format!("{field}.exclude_agent_ids")));
         }
         Ok(())
     }
@@ -76,6 +76,6 @@ impl Intent {
         if self.text.trim().is_empty() {
             return Err(Fault::invalid("intent.text", "must not be empty"));
         }
-        self.filters.check()
+        self.filters.check("intent.filters")
     }
 }
