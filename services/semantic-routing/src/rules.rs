@@ -41,5 +41,3 @@ pub mod verdict;
 
 #[cfg(test)]
 mod messaging_tests;
-#[cfg(test)]
-mod timing;

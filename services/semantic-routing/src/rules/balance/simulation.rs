@@ -190,17 +190,3 @@ fn the_same_seed_gives_the_same_run() {
     let twice = [(); 2].map(|()| run(Strategy::PowerOfTwo, true, 7));
     assert_eq!(twice[0], twice[1]);
 }
-
-/// `cargo test -p troupe-semantic-routing simulation -- --ignored --nocapture` prints the table.
-#[test]
-#[ignore = "prints numbers for the documentation"]
-fn print_the_table() {
-    for seed in SEEDS {
-        for with_breakers in [false, true] {
-            for strategy in Strategy::ALL {
-                let measured = run(strategy, with_breakers, seed);
-                println!("{seed} breakers {with_breakers:5} {:22} {measured:?}", strategy.as_str());
-            }
-        }
-    }
-}
