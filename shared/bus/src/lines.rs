@@ -18,7 +18,10 @@ pub(crate) struct Line {
     messages: async_nats::Subscriber,
 }
 
-/// Idle lines: as many as there ever were exchanges at once.
+/// Lines that are kept while nobody uses them; what comes back beyond that is let go of.
+const MAX_IDLE_LINES: usize = 16;
+
+/// Idle lines, at most [`MAX_IDLE_LINES`].
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Lines(Arc<Mutex<Vec<Line>>>);
 
@@ -48,7 +51,10 @@ impl Lines {
     /// The exchange is over: the line is for the next one. The line of an exchange that failed is let
     /// go of instead, because more may be said on it.
     pub(crate) fn give_back(&self, line: Line) {
-        self.0.lock().push(line);
+        let mut idle = self.0.lock();
+        if idle.len() < MAX_IDLE_LINES {
+            idle.push(line);
+        }
     }
 }
 
