@@ -96,8 +96,12 @@ impl Hub {
 fn known(name: &str) -> Result<ModelInfo<EmbeddingModel>, EmbeddingError> {
     let all = TextEmbedding::list_supported_models();
     let own = |known: &ModelInfo<EmbeddingModel>| format!("{:?}", known.model);
-    let names =
-        |known: &[ModelInfo<EmbeddingModel>]| known.iter().map(own).collect::<Vec<_>>().join(", ");
+    let names = |known: &[ModelInfo<EmbeddingModel>]| {
+        // fastembed lists them in another order every time.
+        let mut names: Vec<_> = known.iter().map(own).collect();
+        names.sort();
+        names.join(", ")
+    };
     if let Some(found) = all.iter().find(|known| own(known).eq_ignore_ascii_case(name)) {
         return Ok(found.clone());
     }
