@@ -6,4 +6,3 @@ pub mod judging;
 pub mod owning;
 pub mod saving;
 pub mod sweeping;
-pub mod telling;

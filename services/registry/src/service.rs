@@ -8,18 +8,19 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use parking_lot::RwLock;
-use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use troupe_bus::Bus;
 use troupe_bus::connect::ConnectError;
 use troupe_bus::port::{EventSink, Log, OutgoingEvent, System};
 use troupe_bus::serve::{Observer, Serving};
+use troupe_bus::telling::{self, Telling};
 use troupe_contract::{Service, stream};
 use troupe_domain::agent::Timing;
 
 use crate::handlers;
-use crate::loops::{following, hearing, judging, saving, sweeping, telling};
+use crate::loops::{following, hearing, judging, saving, sweeping};
 use crate::rules::fleet::Fleet;
 use crate::store::agents::{AgentStore, OUTBOX_EVENTS, name_of};
 use crate::store::mailboxes::{Counting, Mailboxes};
@@ -85,8 +86,7 @@ pub struct Replica {
     pub hot_tier: Option<Arc<HotTier>>,
     serving: Serving,
     loops: JoinSet<&'static str>,
-    telling: JoinHandle<()>,
-    stop_telling: watch::Sender<bool>,
+    telling: Telling,
 }
 
 impl Replica {
@@ -109,16 +109,14 @@ impl Replica {
         let (registry, counting) = registry(bus, settings.timing, Arc::new(agents.clone()), outbox);
         let (last, untold) = fill(&registry, &agents, hot_tier.as_deref()).await?;
 
-        let (stop_telling, stopped) = watch::channel(false);
         let sink: Arc<dyn EventSink> = Arc::new(events.clone());
-        let telling = tokio::spawn(telling::run(sink, told, stopped));
+        let telling = Telling::start(sink, told);
         let mut replica = Self {
             serving: handlers::serve(&registry, observer).await?,
             registry,
             hot_tier,
             loops: JoinSet::new(),
             telling,
-            stop_telling,
         };
         let follower = agents.follow(following::subjects(), last + 1);
         spawn(&mut replica.loops, "counting", counting.run());
@@ -169,11 +167,8 @@ impl Replica {
         if let Some(hot_tier) = &self.hot_tier {
             saving::save(&self.registry, hot_tier).await;
         }
-        self.stop_telling.send_replace(true);
-        if tokio::time::timeout(TELL_LIMIT, &mut self.telling).await.is_err() {
-            tracing::warn!("events were not told in time; the next replica tells them");
-            self.telling.abort();
-        }
+        // What is not told in time is told by the next replica.
+        self.telling.drain(TELL_LIMIT).await;
     }
 }
 

@@ -27,10 +27,11 @@ use futures::FutureExt;
 use parking_lot::{Mutex, RwLock};
 
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use troupe_bus::Bus;
 use troupe_bus::port::World;
+use troupe_bus::telling::Telling;
 use troupe_contract::routing::{
     DecisionTotals, FeedbackReply, FeedbackRequest, FitReply, FitRequest, Resolution,
     ResolveRequest, Route, RouteDeleted, RouteListRequest, RoutePage, RouteRef, RouteReply,
@@ -148,8 +149,7 @@ impl Loops {
 pub struct Intents {
     knowledge: Arc<Knowledge>,
     loops: Mutex<Loops>,
-    telling: Mutex<Option<JoinHandle<()>>>,
-    stop_telling: watch::Sender<bool>,
+    telling: Mutex<Option<Telling>>,
     unfit: Mutex<Option<mpsc::Receiver<Unfit>>>,
 }
 
@@ -208,13 +208,10 @@ impl Intents {
             loops.spawn("Redis", shared.clone().run());
             loops.spawn("shared cache", following::run(k(), shared));
         }
-        let (stop_telling, stopped) = watch::channel(false);
-        let telling = tokio::spawn(events::run(sink, events, stopped));
         Ok(Arc::new(Self {
             knowledge,
             loops: Mutex::new(loops),
-            telling: Mutex::new(Some(telling)),
-            stop_telling,
+            telling: Mutex::new(Some(Telling::start(sink, events))),
             unfit: Mutex::new(Some(unfit_agents)),
         }))
     }
@@ -365,13 +362,9 @@ impl Intents {
 
     /// Ends what runs beside requests, once every event is told.
     pub async fn drain(&self) {
-        self.stop_telling.send_replace(true);
         let telling = self.telling.lock().take();
-        if let Some(mut telling) = telling
-            && timeout(TELL_WITHIN, &mut telling).await.is_err()
-        {
-            tracing::warn!("events of routes and breakers were not told in time");
-            telling.abort();
+        if let Some(telling) = telling {
+            telling.drain(TELL_WITHIN).await;
         }
         self.loops.lock().running.abort_all();
         // A process that ends while a thread is inside ONNX Runtime may die of it.

@@ -18,6 +18,7 @@ pub mod peer;
 pub mod port;
 pub mod serve;
 pub mod streams;
+pub mod telling;
 pub mod trace;
 pub mod wire;
 

@@ -5,7 +5,9 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use troupe_domain::{Timestamp, TraceContext};
+use serde::Serialize;
+use troupe_contract::subject;
+use troupe_domain::{Name, Timestamp, TraceContext};
 
 /// One stored message.
 #[derive(Debug, Clone)]
@@ -84,6 +86,30 @@ pub struct OutgoingEvent {
     pub trace: Option<TraceContext>,
     /// The data, JSON.
     pub body: Bytes,
+}
+
+impl OutgoingEvent {
+    /// The event `token` of the entity `about`, as `id`, in no trace yet. `data` is a tree of plain
+    /// fields: the event as the contract declares it.
+    pub fn new(
+        entity: &str,
+        about: &Name,
+        token: &str,
+        id: String,
+        at: Timestamp,
+        data: &impl Serialize,
+    ) -> Self {
+        Self {
+            subject: subject::event(entity, about, token),
+            id,
+            kind: ["troupe.", entity, ".", token, ".v1"].concat(),
+            entity_id: about.to_string(),
+            at,
+            trace: None,
+            // A tree of plain fields always serialises.
+            body: serde_json::to_vec(data).unwrap_or_default().into(),
+        }
+    }
 }
 
 /// Where events go.

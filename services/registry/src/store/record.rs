@@ -127,16 +127,8 @@ fn outgoing(
         reason: note.reason.clone(),
         agent,
     };
-    OutgoingEvent {
-        subject: subject::event(event::AGENT, agent_id, token),
-        id,
-        kind: format!("troupe.{}.{token}.v1", event::AGENT),
-        entity_id: agent_id.to_string(),
-        at: note.at,
-        trace,
-        // A tree of plain fields always serialises.
-        body: serde_json::to_vec(&data).unwrap_or_default().into(),
-    }
+    let event = OutgoingEvent::new(event::AGENT, agent_id, token, id, note.at, &data);
+    OutgoingEvent { trace, ..event }
 }
 
 #[cfg(test)]

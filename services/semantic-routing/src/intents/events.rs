@@ -1,17 +1,11 @@
 //! The events of routes and breakers. Whoever wrote the change tells it, under an id that follows from
 //! the change.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use serde::Serialize;
-use tokio::sync::{mpsc, watch};
-use tokio::time::sleep;
-use troupe_bus::port::{EventSink, OutgoingEvent};
+use troupe_bus::port::OutgoingEvent;
 use troupe_contract::event::{
     BREAKER, BreakerEvent, BreakerEventKind, ROUTE, RouteEvent, RouteEventKind,
 };
-use troupe_contract::subject;
 use troupe_domain::{AgentId, Name, Timestamp};
 
 use super::explain::breaker_state;
@@ -20,11 +14,6 @@ use crate::rules::breaker::fleet::Change;
 
 /// Events that wait to be told.
 pub(super) const WAITING_EVENTS: usize = 4_096;
-/// Events that are told at once.
-const BATCH_EVENTS: usize = 256;
-/// First and longest wait before events are sent again.
-const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-
 /// The event that a change of a breaker is; half-open is nobody's news.
 pub(super) fn of_breaker(change: &Change, now: Timestamp) -> Option<OutgoingEvent> {
     let event = match change.shared.state {
@@ -81,43 +70,6 @@ fn outgoing(
     at: Timestamp,
     data: &impl Serialize,
 ) -> OutgoingEvent {
-    OutgoingEvent {
-        subject: subject::event(entity, id, token),
-        id: event_id,
-        kind: format!("troupe.{entity}.{token}.v1"),
-        entity_id: id.to_string(),
-        at,
-        trace: troupe_bus::trace::current(),
-        // A tree of plain fields always serialises.
-        body: serde_json::to_vec(data).unwrap_or_default().into(),
-    }
-}
-
-/// Tells what comes, each until it is acknowledged; ends when `stop` is true and everything is told.
-pub(super) async fn run(
-    sink: Arc<dyn EventSink>,
-    mut waiting: mpsc::Receiver<OutgoingEvent>,
-    mut stop: watch::Receiver<bool>,
-) {
-    let mut batch = Vec::with_capacity(BATCH_EVENTS);
-    loop {
-        let taken = tokio::select! {
-            biased;
-            taken = waiting.recv_many(&mut batch, BATCH_EVENTS) => taken,
-            _ = stop.wait_for(|stop| *stop), if !waiting.is_closed() => {
-                waiting.close();
-                continue;
-            }
-        };
-        if taken == 0 {
-            return;
-        }
-        let mut wait = RETRY.0;
-        while let Err(why) = sink.publish(&batch).await {
-            tracing::warn!(%why, events = batch.len(), "events are not acknowledged; again");
-            sleep(wait).await;
-            wait = (wait * 2).min(RETRY.1);
-        }
-        batch.clear();
-    }
+    let event = OutgoingEvent::new(entity, id, token, event_id, at, data);
+    OutgoingEvent { trace: troupe_bus::trace::current(), ..event }
 }

@@ -1,15 +1,21 @@
-//! Telling events: until they are acknowledged, and where their writer may have died, once more.
+//! Telling events beside requests: until they are acknowledged, and where their writer may have died,
+//! once more.
 //!
-//! Invariant: an event that a write means is told by whoever wrote it, and checked a little later by
-//! every other replica; its id makes that one event.
+//! Invariant: an event that a write means is told by whoever wrote it, in order; where other replicas
+//! know of the write they check a little later, and the event's id makes that one event. What a shard
+//! writes needs none of this: its publisher follows the log.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Deserialize;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep, sleep_until};
-use troupe_bus::port::{EventSink, Log, OutgoingEvent};
-use troupe_contract::event::AgentEvent;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use troupe_domain::Timestamp;
+
+use crate::port::{EventSink, Log, OutgoingEvent};
 
 /// Events that are told at once.
 const BATCH_EVENTS: usize = 256;
@@ -20,8 +26,33 @@ const RETELL_AFTER: Duration = Duration::from_secs(2);
 /// First and longest wait before events are sent again.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// Tells what comes, in order, until `stop` is true and everything is told.
-pub async fn run(
+/// What tells events, in a task of its own.
+#[derive(Debug)]
+pub struct Telling {
+    task: JoinHandle<()>,
+    stop: watch::Sender<bool>,
+}
+
+impl Telling {
+    /// Tells what comes through `outbox`, whose capacity bounds what waits, in order.
+    pub fn start(sink: Arc<dyn EventSink>, outbox: mpsc::Receiver<OutgoingEvent>) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        Self { task: tokio::spawn(run(sink, outbox, stopped)), stop }
+    }
+
+    /// Takes no more, and tells what waits. After `patience` it gives up and says so: false.
+    pub async fn drain(mut self, patience: Duration) -> bool {
+        self.stop.send_replace(true);
+        let told = timeout(patience, &mut self.task).await.is_ok();
+        if !told {
+            tracing::warn!("events were not told in time");
+            self.task.abort();
+        }
+        told
+    }
+}
+
+async fn run(
     sink: Arc<dyn EventSink>,
     mut outbox: mpsc::Receiver<OutgoingEvent>,
     mut stop: watch::Receiver<bool>,
@@ -49,13 +80,14 @@ pub async fn run(
     }
 }
 
-/// Tells the events of other replicas that are not in the event stream after a while.
+/// Tells the events of other replicas that are not in the event stream after a while. The sink must
+/// be one whose stream recognises an event by its id.
 pub async fn retell(
     events: Arc<dyn Log>,
     mut foreign: mpsc::Receiver<OutgoingEvent>,
     outbox: mpsc::Sender<OutgoingEvent>,
 ) {
-    let mut waiting = std::collections::VecDeque::<(Instant, OutgoingEvent)>::new();
+    let mut waiting = VecDeque::<(Instant, OutgoingEvent)>::new();
     loop {
         let due = waiting.front().map(|(at, _)| *at);
         tokio::select! {
@@ -73,8 +105,15 @@ pub async fn retell(
     }
 }
 
-/// Whether the newest event on the subject is this one, or a later one that came after it.
+/// The part of every event's data that says when it happened.
+#[derive(Deserialize)]
+struct Moment {
+    at: Timestamp,
+}
+
+/// Whether the newest event on the subject is this one. Behind a newer one it is sent again: its id
+/// makes that nothing.
 async fn is_told(events: &dyn Log, event: &OutgoingEvent) -> bool {
     let Ok(Some(entry)) = events.last(&event.subject).await else { return false };
-    serde_json::from_slice::<AgentEvent>(&entry.body).is_ok_and(|told| told.at == event.at)
+    serde_json::from_slice::<Moment>(&entry.body).is_ok_and(|told| told.at == event.at)
 }
