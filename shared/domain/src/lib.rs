@@ -13,6 +13,7 @@ pub mod json;
 pub mod limits;
 pub mod message;
 pub mod name;
+pub mod plan;
 pub mod priority;
 pub mod retry;
 pub mod session;
