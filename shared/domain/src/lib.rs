@@ -15,6 +15,7 @@ pub mod message;
 pub mod name;
 pub mod plan;
 pub mod priority;
+pub mod progress;
 pub mod retry;
 pub mod session;
 pub mod task;

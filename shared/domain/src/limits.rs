@@ -72,3 +72,27 @@ pub const MAX_TURNS_AHEAD: u64 = 256;
 pub const MIN_SESSION_IDLE_MS: u64 = 1_000;
 /// Longest time after which a silent session ends by itself.
 pub const MAX_SESSION_IDLE_MS: u64 = 7 * 24 * 60 * 60 * 1000;
+/// Batches of replicas that one request may bring.
+pub const MAX_APPLY_BATCHES: usize = 256;
+/// Bytes of batches of replicas that one request may bring.
+pub const MAX_APPLY_BYTES: usize = 2 * 1024 * 1024;
+/// Bytes of batches, or of a snapshot, that one answer to a replica may have.
+pub const MAX_SYNC_BYTES: usize = 2 * 1024 * 1024;
+/// Items that one request may add to a plan, change or put into an order.
+pub const MAX_BULK_ITEMS: usize = 1_000;
+/// What a holder may name as a blocker in one report.
+pub const MAX_BLOCKERS: usize = 16;
+/// Bytes in the name of a blocker.
+pub const MAX_BLOCKER_BYTES: usize = 1024;
+/// Minutes that a report may speak of: twenty years.
+pub const MAX_MINUTES: f64 = 20.0 * 366.0 * 24.0 * 60.0;
+/// Tasks that one milestone may require.
+pub const MAX_MILESTONE_TASKS: usize = 10_000;
+/// Milestones above each other.
+pub const MAX_MILESTONE_DEPTH: usize = 16;
+/// Parts of one milestone.
+pub const MAX_MILESTONE_CHILDREN: usize = 256;
+/// Tags of one milestone.
+pub const MAX_MILESTONE_TAGS: usize = 32;
+/// Tasks over which one summary, estimate or search for bottlenecks goes.
+pub const MAX_SUMMARY_TASKS: usize = 10_000;
