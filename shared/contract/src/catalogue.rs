@@ -1,11 +1,16 @@
 //! The catalogue: everything that is declared, as one list.
 
 use crate::endpoint::EndpointEntry;
-use crate::{registry, routing, work};
+use crate::{plan, progress, registry, routing, work};
 
 /// Every endpoint of every service.
 pub fn endpoints() -> impl Iterator<Item = &'static EndpointEntry> {
-    registry::ENDPOINTS.iter().chain(work::ENDPOINTS).chain(routing::ENDPOINTS)
+    registry::ENDPOINTS
+        .iter()
+        .chain(work::ENDPOINTS)
+        .chain(routing::ENDPOINTS)
+        .chain(plan::ENDPOINTS)
+        .chain(progress::ENDPOINTS)
 }
 
 #[cfg(test)]

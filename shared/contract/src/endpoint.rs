@@ -12,11 +12,16 @@ pub enum Service {
     Work,
     /// Messages and intents.
     Routing,
+    /// Plans and other shared objects.
+    Plan,
+    /// How far tasks are, and milestones.
+    Progress,
 }
 
 impl Service {
     /// Every service.
-    pub const ALL: [Self; 3] = [Self::Registry, Self::Work, Self::Routing];
+    pub const ALL: [Self; 5] =
+        [Self::Registry, Self::Work, Self::Routing, Self::Plan, Self::Progress];
 
     /// The token in subjects.
     pub const fn token(self) -> &'static str {
@@ -24,6 +29,8 @@ impl Service {
             Self::Registry => "registry",
             Self::Work => "work",
             Self::Routing => "routing",
+            Self::Plan => "plan",
+            Self::Progress => "progress",
         }
     }
 
@@ -33,6 +40,8 @@ impl Service {
             Self::Registry => "the registry",
             Self::Work => "work distribution",
             Self::Routing => "semantic routing",
+            Self::Plan => "plan sync",
+            Self::Progress => "progress",
         }
     }
 
@@ -42,6 +51,8 @@ impl Service {
             Self::Registry => "troupe-registry",
             Self::Work => "troupe-work-distribution",
             Self::Routing => "troupe-semantic-routing",
+            Self::Plan => "troupe-plan-sync",
+            Self::Progress => "troupe-progress",
         }
     }
 }

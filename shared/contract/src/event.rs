@@ -32,8 +32,12 @@ macro_rules! event_kinds {
     };
 }
 
+mod plan;
+mod progress;
 mod routing;
 
+pub use plan::*;
+pub use progress::*;
 pub use routing::*;
 
 /// The events of one kind of entity, as data.
@@ -73,6 +77,9 @@ pub fn entries() -> Vec<EventEntry> {
         entry!(SESSION, SessionEventKind, SessionEvent),
         entry!(BREAKER, BreakerEventKind, BreakerEvent),
         entry!(ROUTE, RouteEventKind, RouteEvent),
+        entry!(PLAN, PlanEventKind, PlanEvent),
+        entry!(PROGRESS, ProgressEventKind, ProgressEvent),
+        entry!(MILESTONE, MilestoneEventKind, MilestoneEvent),
     ]
 }
 

@@ -4,12 +4,15 @@
 //! derive from what stands here. What a client can see changes only here.
 
 pub mod batch;
+pub mod bytes64;
 pub mod catalogue;
 pub mod endpoint;
 pub mod event;
 pub mod generate;
 pub mod headers;
 pub mod ingress;
+pub mod plan;
+pub mod progress;
 pub mod registry;
 pub mod routing;
 pub mod stream;

@@ -55,6 +55,15 @@ pub const WORK_LOG_BYTES: i64 = 1024 * MIB;
 /// Bytes of the log of one shard of semantic routing.
 pub const ROUTING_LOG_BYTES: i64 = 1024 * MIB;
 
+/// Bytes of the log of one shard of plan sync.
+pub const PLAN_LOG_BYTES: i64 = 512 * MIB;
+
+/// Bytes of the log of the progress service.
+pub const PROGRESS_LOG_BYTES: i64 = 1024 * MIB;
+/// The progress service's shards: what a fleet gets done is one account, so that a sum over any of its
+/// tasks is one lookup.
+pub const PROGRESS_SHARDS: u16 = 1;
+
 /// The log of one shard of a service: records, snapshots and their manifest. It is the truth, so that
 /// nothing ages out: the owner purges what a snapshot covers.
 pub fn shard_log(service: Service, shard: u16, shards: u16, max_bytes: i64) -> StreamSpec {
@@ -125,11 +134,14 @@ pub fn events() -> StreamSpec {
 pub fn all(shards: u16) -> Vec<StreamSpec> {
     let mut specs = vec![agents(), routes(), events()];
     specs.extend(Way::ALL.map(|way| way.stream(shards)));
-    for (service, max_bytes) in
-        [(Service::Work, WORK_LOG_BYTES), (Service::Routing, ROUTING_LOG_BYTES)]
-    {
+    for (service, max_bytes) in [
+        (Service::Work, WORK_LOG_BYTES),
+        (Service::Routing, ROUTING_LOG_BYTES),
+        (Service::Plan, PLAN_LOG_BYTES),
+    ] {
         specs.extend((0..shards).map(|shard| shard_log(service, shard, shards, max_bytes)));
     }
+    specs.push(shard_log(Service::Progress, 0, PROGRESS_SHARDS, PROGRESS_LOG_BYTES));
     specs
 }
 

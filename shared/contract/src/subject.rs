@@ -77,6 +77,21 @@ pub fn route_states() -> String {
     format!("{PREFIX}.state.route.*")
 }
 
+/// `troupe.v1.object.<id>.batch`: each batch of a shared object, once plan sync has made it durable.
+pub fn object_batches(object: &Name) -> String {
+    format!("{PREFIX}.object.{object}.batch")
+}
+
+/// `troupe.v1.object.<id>.peer.<sender>`: what one replica of an object tells the others.
+pub fn object_peer(object: &Name, sender: &Name) -> String {
+    format!("{PREFIX}.object.{object}.peer.{sender}")
+}
+
+/// `troupe.v1.object.<id>.peer.*`: what the replicas of an object tell each other.
+pub fn object_peers(object: &Name) -> String {
+    format!("{PREFIX}.object.{object}.peer.*")
+}
+
 /// `troupe.v1.internal.<service>.shard.<shard>`: where the owner of a shard answers its peers.
 pub fn shard_owner(service: Service, shard: u16) -> String {
     format!("{PREFIX}.internal.{}.shard.{shard}", service.token())

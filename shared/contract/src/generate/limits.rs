@@ -61,6 +61,18 @@ limits! {
     MAX_TURNS_AHEAD: "Turns of one participant that a session may be short of before a later one is refused.",
     MIN_SESSION_IDLE_MS: "Shortest time after which a silent session ends by itself.",
     MAX_SESSION_IDLE_MS: "Longest time after which a silent session ends by itself.",
+    MAX_APPLY_BATCHES: "Batches of replicas that one request may bring.",
+    MAX_APPLY_BYTES: "Bytes of batches of replicas that one request may bring.",
+    MAX_SYNC_BYTES: "Bytes of batches, or of a snapshot, that one answer to a replica may have.",
+    MAX_BULK_ITEMS: "Items that one request may add to a plan, change or put into an order.",
+    MAX_BLOCKERS: "What a holder may name as a blocker in one report.",
+    MAX_BLOCKER_BYTES: "Bytes in the name of a blocker.",
+    MAX_MINUTES: "Minutes that a report may speak of: twenty years.",
+    MAX_MILESTONE_TASKS: "Tasks that one milestone may require.",
+    MAX_MILESTONE_DEPTH: "Milestones above each other.",
+    MAX_MILESTONE_CHILDREN: "Parts of one milestone.",
+    MAX_MILESTONE_TAGS: "Tags of one milestone.",
+    MAX_SUMMARY_TASKS: "Tasks over which one summary, estimate or search for bottlenecks goes.",
 }
 
 #[cfg(test)]

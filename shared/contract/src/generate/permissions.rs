@@ -81,7 +81,9 @@ fn agent(name: &str) -> Permissions {
     publish.extend(replaying_events());
     // To itself, to learn that the server has everything that was sent before.
     publish.push(inbox(name));
-    let mut subscribe = vec![inbox(name), every_event()];
+    // What the replicas of a shared object tell each other.
+    publish.push(format!("{PREFIX}.object.*.peer.{name}"));
+    let mut subscribe = vec![inbox(name), every_event(), every_object()];
     subscribe.extend(agent_messages::ALL.iter().filter_map(|message| message.read_by(name)));
     Permissions { publish, subscribe }
 }
@@ -138,6 +140,20 @@ fn written_by(service: Service) -> Vec<String> {
             written.push(subject::route_states());
             written
         }
+        Service::Progress => {
+            vec![
+                events(event::PROGRESS),
+                events(event::MILESTONE),
+                format!("{PREFIX}.log.{}.>", service.token()),
+            ]
+        }
+        Service::Plan => {
+            vec![
+                events(event::PLAN),
+                format!("{PREFIX}.log.{}.>", service.token()),
+                format!("{PREFIX}.object.*.batch"),
+            ]
+        }
     }
 }
 
@@ -153,6 +169,10 @@ fn requests(name: &str, may_call: impl Fn(Audience) -> bool) -> Vec<String> {
 /// `_INBOX.<name>.>`
 fn inbox(name: &str) -> String {
     format!("_INBOX.{name}.>")
+}
+
+fn every_object() -> String {
+    format!("{PREFIX}.object.>")
 }
 
 fn every_event() -> String {
@@ -302,6 +322,12 @@ mod tests {
             subject::route_state(&name("r")),
             subject::event(event::MAILBOX, &name("a"), "message_dead"),
             subject::event(event::SESSION, &name("s"), "session_closed"),
+            subject::shard_log(Service::Plan, 0),
+            subject::object_batches(&name("p")),
+            subject::event(event::PLAN, &name("p"), "plan_changed"),
+            subject::shard_log(Service::Progress, 0),
+            subject::event(event::PROGRESS, &name("t"), "progress_stalled"),
+            subject::event(event::MILESTONE, &name("m"), "milestone_missed"),
         ] {
             assert!(allows(&publish, &subject), "{subject}");
         }
