@@ -43,6 +43,7 @@ use troupe_embedding::Embedder;
 
 use crate::rules::filter::roster::Roster;
 use crate::rules::flow::{Ended, Flow};
+use crate::rules::unfit::Unfitness;
 use crate::store::routes::RouteStore;
 use crate::store::shared_cache::SharedCache;
 pub use config::Config;
@@ -116,13 +117,13 @@ pub struct Outcome {
     pub handed_to: Option<AgentId>,
 }
 
-/// An agent that should get nothing more for now: what waits for it by intent goes to others.
+/// An agent that should not have what it has: that goes to others, or back into its mailbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unfit {
     /// The agent.
     pub agent: AgentId,
-    /// Only what was chosen under this; everything where it is absent.
-    pub key: Option<Name>,
+    /// Why.
+    pub why: Unfitness,
 }
 
 /// What runs beside requests, and the first of it that panicked.
@@ -304,6 +305,12 @@ impl Intents {
         self.knowledge.roster.read().agents().cloned().collect()
     }
 
+    /// Why an agent should have nothing by intent now, as far as the registry says so.
+    pub fn unfitness(&self, agent: &AgentId) -> Option<Unfitness> {
+        let roster = self.knowledge.roster.read();
+        roster.get(agent).and_then(|row| agents::unfitness(row.status))
+    }
+
     /// What was decided so far, here.
     pub fn statistics(&self) -> DecisionTotals {
         self.knowledge.statistics()
@@ -337,7 +344,7 @@ impl Intents {
         }
     }
 
-    /// Who is no longer fit, to be taken once: what waits for them by intent is to be handed on.
+    /// Who is no longer fit, to be taken once.
     pub fn unfit(&self) -> Option<mpsc::Receiver<Unfit>> {
         self.unfit.lock().take()
     }

@@ -36,6 +36,7 @@ pub mod state;
 pub mod talking;
 pub mod timers;
 pub mod topics;
+pub mod unfit;
 pub mod utterance;
 pub mod verdict;
 

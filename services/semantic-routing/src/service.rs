@@ -72,7 +72,7 @@ impl Replica {
             tokio::spawn(ingress.run()),
         ];
         if let Some(told) = intents.unfit() {
-            background.push(tokio::spawn(unfit::hand_on(router.clone(), told)));
+            background.push(tokio::spawn(unfit::run(router.clone(), intents.clone(), told)));
         }
         let routing =
             Arc::new(Routing { router, waiters, intents, world, draining: stop_polls.subscribe() });

@@ -14,6 +14,7 @@ use troupe_contract::subject;
 use troupe_semantic_routing::intents::{Config, End, Intents, Unfit};
 use troupe_semantic_routing::rules::resolve::Policy;
 use troupe_semantic_routing::rules::score::Weights;
+use troupe_semantic_routing::rules::unfit::Unfitness;
 use troupe_testkit::{ValkeyServer, eventually};
 
 /// From the vocabulary: five failures, a minute.
@@ -80,7 +81,7 @@ async fn it_opens_the_next_best_takes_over_and_a_trial_closes_it() {
     let mut unfit = intents.unfit().unwrap();
     fail(&intents, FAILURES).await;
     let gone = unfit.recv().await.unwrap();
-    assert_eq!(gone, Unfit { agent: name("ann"), key: Some(name("rust")) });
+    assert_eq!(gone, Unfit { agent: name("ann"), why: Unfitness::Failing(name("rust")) });
 
     let choice = choose(&intents, wanted()).await;
     assert_eq!(choice.agent, Some(name("bob")), "{:#?}", choice.resolution);
@@ -187,7 +188,7 @@ async fn who_leaves_is_told_so_that_what_waits_for_it_goes_to_others() {
     let bob = connect(&stage.nats, "bob").await;
     stage.leave(&bob).await;
     let gone = tokio::time::timeout(PATIENCE, unfit.recv()).await.unwrap().unwrap();
-    assert_eq!(gone, Unfit { agent: name("bob"), key: None });
+    assert_eq!(gone, Unfit { agent: name("bob"), why: Unfitness::Gone });
     intents.drain().await;
 }
 

@@ -15,10 +15,12 @@ use troupe_bus::port::{Entry, Log, ReadError};
 use troupe_bus::{Bus, CallOptions};
 use troupe_contract::registry::{AgentState, Liveness, LivenessRequest};
 use troupe_contract::subject;
-use troupe_domain::AgentId;
 use troupe_domain::limits::MAX_PAGE_ROWS;
+use troupe_domain::{AgentId, AgentStatus};
 
 use super::knowledge::Knowledge;
+use crate::rules::filter::roster::Row;
+use crate::rules::unfit::Unfitness;
 
 /// How often the registry is asked what agents say that they run.
 const ASK_EVERY: Duration = Duration::from_secs(2);
@@ -58,17 +60,16 @@ fn take(knowledge: &Knowledge, entry: &Entry) {
         tracing::error!(subject = entry.subject, agent = id.as_str(), "another agent's subject");
         return;
     }
-    let fit = !state.removed && state.agent.status.takes_work();
-    let (was_fit, news) = {
+    let (unfit, news) = {
         let mut roster = knowledge.roster.write();
-        let was_fit = roster.get(id).is_some_and(|row| row.status.takes_work());
+        let unfit = roster.get(id).and_then(|row| change(row, &state));
         let before = roster.offers().fingerprint();
         if state.removed {
             roster.remove(id);
         } else if let Err(fault) = roster.put(&state.agent) {
             tracing::error!(agent = id.as_str(), %fault, "an agent is passed over");
         }
-        (was_fit, roster.offers().fingerprint() != before)
+        (unfit, roster.offers().fingerprint() != before)
     };
     if news {
         knowledge.school.changed.notify_one();
@@ -76,8 +77,32 @@ fn take(knowledge: &Knowledge, entry: &Entry) {
     if state.removed {
         knowledge.flow.lock().forget(id);
     }
-    if was_fit && !fit {
-        knowledge.is_unfit(id, None);
+    if let Some(why) = unfit {
+        knowledge.is_unfit(id, why);
+    }
+}
+
+/// What follows for what an agent has when the registry says this of it, after what it said before.
+fn change(before: &Row, now: &AgentState) -> Option<Unfitness> {
+    let agent = &now.agent;
+    if now.removed {
+        return Some(Unfitness::Gone);
+    }
+    if before.life != agent.session_id && agent.status.is_live() {
+        return Some(Unfitness::Reborn(agent.last_activity));
+    }
+    let was = unfitness(before.status);
+    unfitness(agent.status).filter(|is| was.as_ref() != Some(is))
+}
+
+/// What a status says of what an agent has.
+pub(super) fn unfitness(status: AgentStatus) -> Option<Unfitness> {
+    if !status.is_live() {
+        Some(Unfitness::Gone)
+    } else if status.takes_work() {
+        None
+    } else {
+        Some(Unfitness::Resting)
     }
 }
 

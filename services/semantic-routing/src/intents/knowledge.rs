@@ -21,6 +21,7 @@ use crate::rules::breaker::fleet::Change;
 use crate::rules::cache_index::Generation;
 use crate::rules::filter::roster::Roster;
 use crate::rules::flow::Flow;
+use crate::rules::unfit::Unfitness;
 use crate::store::routes::RouteStore;
 use crate::store::shared_cache::SharedCache;
 
@@ -106,18 +107,18 @@ impl Knowledge {
         }
     }
 
-    /// Says that an agent should get nothing more for now.
-    pub(super) fn is_unfit(&self, agent: &AgentId, key: Option<&Name>) {
-        let unfit = Unfit { agent: agent.clone(), key: key.cloned() };
+    /// Says that an agent should not have what it has.
+    pub(super) fn is_unfit(&self, agent: &AgentId, why: Unfitness) {
+        let unfit = Unfit { agent: agent.clone(), why };
         if self.unfit.try_send(unfit).is_err() {
             tracing::warn!(agent = agent.as_str(), "too many unfit agents wait; its messages stay");
         }
     }
 
-    /// A breaker changed here: the others are told, and what waits is handed on where it opened.
+    /// A breaker changed here: the others are told, and what the agent has is handed on where it opened.
     pub(super) fn breaker_changed(&self, change: Change) {
         if change.shared.state == State::Open {
-            self.is_unfit(&change.agent, Some(&change.capability));
+            self.is_unfit(&change.agent, Unfitness::Failing(change.capability.clone()));
         }
         if let Some(event) = super::events::of_breaker(&change, self.now())
             && self.events.try_send(event).is_err()

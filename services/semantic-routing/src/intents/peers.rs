@@ -18,6 +18,7 @@ use troupe_domain::{AgentId, Name};
 use super::knowledge::Knowledge;
 use crate::rules::breaker::fleet::Change;
 use crate::rules::flow::Ended;
+use crate::rules::unfit::Unfitness;
 
 /// What waits to be told.
 pub(super) const WAITING_TELLS: usize = 16_384;
@@ -97,7 +98,7 @@ fn take(knowledge: &Knowledge, tell: Tell) {
         }
         Tell::Breaker(change) => {
             if knowledge.flow.lock().merge(&change) {
-                knowledge.is_unfit(&change.agent, Some(&change.capability));
+                knowledge.is_unfit(&change.agent, Unfitness::Failing(change.capability));
             }
         }
         Tell::Wrong(key) => knowledge.memory.lock().forget(&key),

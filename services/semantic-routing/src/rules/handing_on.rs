@@ -115,7 +115,14 @@ impl RoutingState {
         self.hand_on(agent, seq, true, now)
     }
 
-    fn hand_on(&mut self, agent: &AgentId, seq: u64, failed: bool, now: Timestamp) -> bool {
+    /// The same of what its holder may have `failed` at, or not.
+    pub(super) fn hand_on(
+        &mut self,
+        agent: &AgentId,
+        seq: u64,
+        failed: bool,
+        now: Timestamp,
+    ) -> bool {
         let entry = self.mailboxes.get(agent).and_then(|mailbox| mailbox.entry(seq));
         let Some(message) = entry.map(|entry| entry.message.clone()) else { return false };
         if message.expires_at <= now {
@@ -124,26 +131,6 @@ impl RoutingState {
         let Some(to) = self.next_best(&message, agent) else { return false };
         self.draft_forward(agent, seq, failed, handed(&message, agent, &to), &to, now);
         true
-    }
-
-    /// Hands on what waits for an agent by intent, of everything or of one key. Gives how many went;
-    /// [`MAX_HANDED_ON`] if there may be more.
-    pub fn hand_on_waiting(&mut self, agent: &AgentId, key: Option<&Name>, now: Timestamp) -> u64 {
-        let Some(mailbox) = self.mailboxes.get(agent) else { return 0 };
-        let waiting = mailbox.entries().filter(|(_, entry)| {
-            let of = entry.message.routing.route_key.as_ref();
-            let wanted = of.is_some() && key.is_none_or(|key| of == Some(key));
-            wanted && !entry.is_out() && !entry.message.routing.alternatives.is_empty()
-        });
-        let seqs: Vec<u64> = waiting.map(|(seq, _)| seq).collect();
-        let mut gone = 0;
-        for seq in seqs {
-            gone += usize::from(self.hand_on(agent, seq, false, now));
-            if gone >= MAX_HANDED_ON {
-                break;
-            }
-        }
-        gone as u64
     }
 
     /// The message for the next best, where the mailbox of whoever was chosen is here and full.

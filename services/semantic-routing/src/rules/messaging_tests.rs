@@ -7,6 +7,7 @@ mod ingestion;
 mod model;
 mod shards;
 mod talks;
+mod unfit;
 
 use std::sync::Arc;
 

@@ -10,7 +10,7 @@ use troupe_contract::routing::{
 use troupe_domain::session::conversation::Opening;
 use troupe_domain::session::{SessionId, SessionOutcome, Turn};
 use troupe_domain::{
-    AgentId, AgentMessage, Code, Fault, MessageId, Name, Session, Timestamp, TopicPattern,
+    AgentId, AgentMessage, Code, Fault, MessageId, Session, Timestamp, TopicPattern,
 };
 
 use super::mailbox::Wanted;
@@ -18,6 +18,7 @@ use super::pulling::Pull;
 use super::record::LetterContent;
 use super::sending::IngressItem;
 use super::state::RoutingState;
+use super::unfit::Unfitness;
 
 /// What a shard is asked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -82,10 +83,10 @@ pub enum RoutingRequest {
     Pending {
         agents: Vec<AgentId>,
     },
-    /// What waits for an agent by intent goes to the next best: of everything, or of one key.
-    HandOn {
+    /// An agent should not have what it has: that goes to the next best, or back.
+    TakeFrom {
         agent: AgentId,
-        key: Option<Name>,
+        why: Unfitness,
     },
     SessionOpen {
         opening: Opening,
@@ -136,7 +137,7 @@ pub enum RoutingReply {
     DeadLetters(DeadLetterPage),
     Patterns(Vec<TopicPattern>),
     Pending(Vec<u64>),
-    HandedOn(u64),
+    TakeFrom(u64),
     Session(Box<Session>),
     Said(Said),
     Sessions(SessionPage),
@@ -193,9 +194,7 @@ pub fn execute(
             state.pull(&agent, &Pull { max, ack_wait_ms, id, wanted }, now).map(A::Inbox)
         }
         Q::Ack { agent, ack } => state.acknowledge(&agent, &ack, now, jitter).map(A::Acked),
-        Q::HandOn { agent, key } => {
-            Ok(A::HandedOn(state.hand_on_waiting(&agent, key.as_ref(), now)))
-        }
+        Q::TakeFrom { agent, why } => Ok(A::TakeFrom(state.take_from(&agent, &why, now))),
         Q::Follow { agent, patterns } => state.follow(&agent, patterns, now).map(A::Patterns),
         Q::Unfollow { agent, patterns } => Ok(A::Patterns(state.unfollow(&agent, &patterns, now))),
         Q::SessionOpen { opening } => state.open_session(opening, now).map(session),

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use troupe_bus::{Bus, CallOptions, Settings};
 use troupe_contract::Endpoint;
 use troupe_contract::routing::*;
+use troupe_domain::agent::Timing;
 use troupe_domain::message::MessageSpec;
 use troupe_domain::{Fault, Name};
 use troupe_embedding::ModelChoice;
@@ -51,12 +52,22 @@ impl Stage {
 
     /// The service with a registry beside it, so that intents know agents.
     pub async fn with_registry(config: Config) -> (troupe_registry::Replica, Self) {
+        Self::with_registry_of(config, Timing::default()).await
+    }
+
+    /// The same, where silence means something after another time.
+    pub async fn with_registry_of(
+        config: Config,
+        timing: Timing,
+    ) -> (troupe_registry::Replica, Self) {
         let nats = NatsServer::start().await.unwrap();
         let mut stage = Self { replicas: Vec::new(), config, nats };
         let bus = stage.bus("troupe-registry").await;
-        let settings = troupe_registry::Config::default().settings();
-        let registry = troupe_registry::Replica::start(&bus, &settings, None).await.unwrap();
-        stage.add_replica().await;
+        let config = troupe_registry::Config { timing, ..Default::default() };
+        let settings = config.settings();
+        let registry =
+            Box::pin(troupe_registry::Replica::start(&bus, &settings, None)).await.unwrap();
+        Box::pin(stage.add_replica()).await;
         (registry, stage)
     }
 

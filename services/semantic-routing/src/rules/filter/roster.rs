@@ -30,6 +30,8 @@ pub struct Row {
     pub capabilities: Vec<Capability>,
     /// Whether it is there.
     pub status: AgentStatus,
+    /// Its life: a process that registers anew has another one.
+    pub life: Name,
     /// How much it takes at once.
     pub max_concurrent: u32,
     /// How much it says it works on.
@@ -45,6 +47,7 @@ impl Row {
             surface: agent.surface,
             capabilities: agent.capabilities.clone(),
             status: agent.status,
+            life: agent.session_id.clone(),
             max_concurrent: agent.max_concurrent_tasks,
             running: u32::try_from(agent.current_task_ids.len()).unwrap_or(u32::MAX),
             declared: declared(agent),

@@ -9,22 +9,36 @@ use super::*;
 use crate::rules::handing_on::chosen;
 use crate::rules::hint::{Ended, Hint};
 use crate::rules::request::execute;
+use crate::rules::unfit::Unfitness;
 
 /// An intent of `sender` for `to`, and those after it.
-fn intent(sender: &str, id: &str, to: &str, next: &[&str], now: i64) -> Arc<AgentMessage> {
+pub(super) fn intent(
+    sender: &str,
+    id: &str,
+    to: &str,
+    next: &[&str],
+    now: i64,
+) -> Arc<AgentMessage> {
     let fields = r#"{"intent":{"text":"do"},"expires_in_ms":600000}"#;
     let message = AgentMessage::clone(&message(sender, id, fields, now));
     let next = next.iter().map(|agent| name(agent)).collect();
     chosen(message, name(to), next, name("translate")).into()
 }
 
-fn route(state: &mut RoutingState, sender: &str, id: &str, to: &str, next: &[&str], now: i64) {
+pub(super) fn route(
+    state: &mut RoutingState,
+    sender: &str,
+    id: &str,
+    to: &str,
+    next: &[&str],
+    now: i64,
+) {
     let sent = state.route(intent(sender, id, to, next, now), at(now)).unwrap();
     assert_eq!(sent.recipient_id, Some(name(to)));
 }
 
 /// What the process was told of messages that ended, as `agent how latency next`.
-fn told(state: &mut RoutingState) -> Vec<String> {
+pub(super) fn told(state: &mut RoutingState) -> Vec<String> {
     let hints = std::mem::take(&mut state.drafts().ready);
     let ended = hints.into_iter().filter_map(|hint| match hint {
         Hint::Ended(Ended { agent, key, how, latency_ms, handed_to }) => {
@@ -84,12 +98,13 @@ fn what_waits_for_an_agent_that_is_gone_goes_to_the_next_best() {
     send(&mut state, "ann", "named", "bob", 3);
     pull(&mut state, "bob", 1, 4);
     told(&mut state);
-    assert_eq!(state.hand_on_waiting(&name("bob"), Some(&name("other")), at(5)), 0);
+    let failing = |key: &str| Unfitness::Failing(name(key));
+    assert_eq!(state.take_from(&name("bob"), &failing("other"), at(5)), 0);
     // m1 is in bob's hands, m3 has nobody else, and the last was sent to bob by name.
-    assert_eq!(state.hand_on_waiting(&name("bob"), Some(&name("translate")), at(5)), 1);
+    assert_eq!(state.take_from(&name("bob"), &Unfitness::Resting, at(5)), 1);
     assert_eq!(told(&mut state), ["bob Left - cat"]);
     assert_eq!(ids(&pull(&mut state, "cat", 10, 6)), ["m2"]);
-    assert_eq!(state.hand_on_waiting(&name("bob"), None, at(7)), 0);
+    assert_eq!(state.take_from(&name("bob"), &Unfitness::Resting, at(7)), 0);
     ack(&mut state, "bob", "m1", 1, AckOutcome::Acknowledged, 8);
     assert_eq!(ids(&pull(&mut state, "bob", 10, 9)), ["m3", "named"]);
     check_conserved(&state);
@@ -213,7 +228,7 @@ proptest! {
                 0 => drop(pull(&mut state, agent, 1, now)),
                 1 => { ack(&mut state, agent, "m1", 1, AckOutcome::Rejected, now); }
                 2 => { ack(&mut state, agent, "m1", 1, AckOutcome::Retry, now); }
-                3 => { state.hand_on_waiting(&name(agent), None, at(now)); }
+                3 => { state.take_from(&name(agent), &Unfitness::Resting, at(now)); }
                 _ => {
                     now += 31_000;
                     state.fire_due(at(now), 100);
