@@ -64,7 +64,7 @@ impl<'de> Deserialize<'de> for Bytes64 {
 
 impl JsonSchema for Bytes64 {
     fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Bytes64".into()
+        "EncodedBytes".into()
     }
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({

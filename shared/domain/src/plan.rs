@@ -103,13 +103,13 @@ pub struct PlanItem {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dependencies: Vec<ItemId>,
     /// How far it is, 0 to 100.
-    pub progress: f64,
+    pub progress: u8,
     /// A guess.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub estimated_minutes: Option<f64>,
+    pub estimated_minutes: Option<u64>,
     /// What it took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub actual_minutes: Option<f64>,
+    pub actual_minutes: Option<u64>,
     /// The item that it is a part of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_id: Option<ItemId>,

@@ -31,7 +31,7 @@ pub struct NewItem {
     pub dependencies: Vec<ItemId>,
     /// A guess.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub estimated_minutes: Option<f64>,
+    pub estimated_minutes: Option<u64>,
     /// The item that it is a part of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_id: Option<ItemId>,
@@ -74,13 +74,13 @@ pub struct ItemChange {
     pub assigned_to: Option<AgentId>,
     /// How far it is, 0 to 100.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub progress: Option<f64>,
+    pub progress: Option<u8>,
     /// A guess.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub estimated_minutes: Option<f64>,
+    pub estimated_minutes: Option<u64>,
     /// What it took.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub actual_minutes: Option<f64>,
+    pub actual_minutes: Option<u64>,
     /// Items that must be completed first, from now on.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub add_dependencies: Vec<ItemId>,
@@ -175,7 +175,7 @@ pub struct UpdateItemStatusRequest {
     pub status: PlanItemStatus,
     /// How far it is, 0 to 100; a completed item is at 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub progress: Option<f64>,
+    pub progress: Option<u8>,
     /// Why, in words: kept as a remark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
