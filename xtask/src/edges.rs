@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Crates without I/O, and what they must not reach.
-const PURE: [&str; 3] = ["troupe-domain", "troupe-contract", "troupe-intent"];
+const PURE: [&str; 4] = ["troupe-domain", "troupe-contract", "troupe-intent", "troupe-crdt"];
 const IMPURE: [&str; 2] = ["tokio", "async-nats"];
 /// Who may name NATS: the bus, the real servers of tests, and raw baselines of benchmarks.
 const MAY_USE_NATS: [&str; 4] = ["troupe-bus", "troupe-testkit", "troupe-cli", "troupe-bench"];
