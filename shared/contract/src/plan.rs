@@ -59,7 +59,7 @@ endpoints! { Service::Plan;
     /// Decides a conflict.
     Resolve = "resolve" (ResolveConflictRequest) -> PlanReceipt, Everyone;
     /// Says who changed what, newest first, page by page.
-    History = "history" (HistoryRequest) -> HistoryPage, Everyone;
+    History = "history" (PlanHistoryRequest) -> PlanHistoryPage, Everyone;
     /// Lists the proofs that an agent gave two histories of one replica.
     Forks = "forks" (ObjectRef) -> ForkList, Everyone;
     /// Turns ready items into tasks.

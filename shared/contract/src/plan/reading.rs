@@ -76,7 +76,7 @@ pub enum Choice {
 /// A page of what happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct HistoryRequest {
+pub struct PlanHistoryRequest {
     /// The plan or object.
     #[serde(alias = "object_id", alias = "id")]
     pub plan_id: ObjectId,
@@ -96,9 +96,9 @@ pub struct HistoryRequest {
 
 /// What happened, newest first.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct HistoryPage {
+pub struct PlanHistoryPage {
     /// What happened.
-    pub entries: Vec<HistoryEntry>,
+    pub entries: Vec<PlanHistoryEntry>,
     /// The first sequence that is still known; older versions cannot be read.
     pub horizon: u64,
     /// Ask again with this `before`; absent on the last page.
@@ -108,7 +108,7 @@ pub struct HistoryPage {
 
 /// One edit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct HistoryEntry {
+pub struct PlanHistoryEntry {
     /// After which sequence of the object it counts.
     pub sequence: u64,
     /// The replica that made it.
@@ -120,12 +120,12 @@ pub struct HistoryEntry {
     /// When the service took it in.
     pub at: Timestamp,
     /// What changed, in the order in which it was done.
-    pub changes: Vec<HistoryChange>,
+    pub changes: Vec<PlanHistoryChange>,
 }
 
 /// One thing that an edit did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct HistoryChange {
+pub struct PlanHistoryChange {
     /// What was done, by the operation's name.
     pub operation: String,
     /// To which item, if to one.
