@@ -36,6 +36,8 @@ pub struct Published {
     pub entry: Entry,
     /// Its de-duplication id, if it has one.
     pub message_id: Option<String>,
+    /// The id of the event that it is, if it is one.
+    pub event_id: Option<String>,
     /// The trace that it belongs to.
     pub trace: Option<TraceContext>,
     /// When the server stored it.
@@ -129,9 +131,10 @@ impl Follower {
             if sequence >= self.next {
                 let (message, _) = message.split();
                 let map = message.headers.as_ref();
-                let id = map.and_then(|map| map.get(headers::MSG_ID));
+                let text = |name| map.and_then(|map| map.get(name)).map(|v| v.as_str().to_owned());
                 return Ok(Published {
-                    message_id: id.map(|id| id.as_str().to_owned()),
+                    message_id: text(headers::MSG_ID),
+                    event_id: text(headers::cloud_events::ID),
                     trace: trace::extract(map),
                     at: crate::log::timestamp(stored.unix_timestamp_nanos()),
                     entry: Entry {

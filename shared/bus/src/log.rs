@@ -66,6 +66,12 @@ impl StreamLog {
         timestamp(self.stream.cached_info().created.unix_timestamp_nanos())
     }
 
+    /// The first sequence that the stream still holds, or would hold if it were not empty.
+    pub async fn first_sequence(&self) -> Result<u64, ReadError> {
+        let info = self.stream.get_info().await.map_err(|why| ReadError(why.to_string()))?;
+        Ok(info.state.first_sequence)
+    }
+
     /// When the stream that has this name now was made.
     pub async fn made_at_now(&self) -> Result<Timestamp, ReadError> {
         let info = self.stream.get_info().await.map_err(|why| ReadError(why.to_string()))?;

@@ -25,7 +25,7 @@ pub struct BottlenecksReply {
     /// The chain that takes longest.
     pub critical_path: Vec<PathStep>,
     /// How long that chain takes with as many agents as one likes, by median durations; absent where
-    /// the duration of any of it is unknown.
+    /// the duration of any open task is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub critical_path_minutes: Option<f64>,
     /// When that would be.

@@ -1,0 +1,4 @@
+//! What runs beside requests: following what happens to tasks, and asking work distribution.
+
+pub mod asking;
+pub mod following;
