@@ -78,6 +78,12 @@ impl StreamLog {
         Ok(timestamp(info.created.unix_timestamp_nanos()))
     }
 
+    /// When the stream that has this name now was made, and the last sequence in it.
+    pub async fn newest(&self) -> Result<(Timestamp, u64), ReadError> {
+        let info = self.stream.get_info().await.map_err(|why| ReadError(why.to_string()))?;
+        Ok((timestamp(info.created.unix_timestamp_nanos()), info.state.last_sequence))
+    }
+
     async fn publish(
         &self,
         subject: &str,

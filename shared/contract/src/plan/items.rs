@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use troupe_domain::plan::{ItemId, ObjectId, PlanItemStatus};
-use troupe_domain::{AgentId, Priority};
+use troupe_domain::{AgentId, Priority, VectorClock};
 
 /// An item to be added.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -105,10 +105,10 @@ pub struct UpdateItemRequest {
     pub item_id: ItemId,
     /// What changes.
     pub change: ItemChange,
-    /// The plan's sequence on which the change rests: what changed in the item since then is a
+    /// The version of the plan on which the change rests: what changed in the item since then is a
     /// read-write conflict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub read_sequence: Option<u64>,
+    pub read_version: Option<VectorClock>,
 }
 
 /// One item of a plan.
