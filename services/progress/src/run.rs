@@ -8,10 +8,10 @@ use troupe_domain::{Code, Name};
 use troupe_runtime::requests::Requests;
 use troupe_runtime::{Metrics, ServiceContext};
 
+use crate::NAME;
 use crate::config::Config;
 use crate::rules::state::ProgressState;
 use crate::service::Replica;
-use crate::NAME;
 
 /// Runs the service until it is told to stop.
 pub async fn run(context: ServiceContext, config: Config) -> anyhow::Result<()> {
@@ -65,7 +65,5 @@ fn observe(metrics: &Metrics, replica: &Replica) {
     );
     let router = replica.router().clone();
     let help = "Whether this replica owns the state: 1, or 0.";
-    metrics.observed_gauge("troupe_progress_owner", help, &[], move || {
-        router.local().len() as f64
-    });
+    metrics.observed_gauge("troupe_progress_owner", help, &[], move || router.local().len() as f64);
 }

@@ -50,7 +50,9 @@ async fn network(
 }
 
 /// Computes where it holds up no other request.
-async fn aside<T: Send + 'static>(compute: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
+async fn aside<T: Send + 'static>(
+    compute: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Fault> {
     let computed = tokio::task::spawn_blocking(compute).await;
     computed.map_err(|why| Fault::new(Code::Internal, why.to_string()))
 }

@@ -65,7 +65,10 @@ pub async fn get(progress: &Progress, call: Call<MilestoneRef>) -> Result<Milest
 }
 
 /// `progress.milestone_list`
-pub async fn list(progress: &Progress, call: Call<MilestoneFilter>) -> Result<MilestonePage, Fault> {
+pub async fn list(
+    progress: &Progress,
+    call: Call<MilestoneFilter>,
+) -> Result<MilestonePage, Fault> {
     let until = deadline(&call);
     let limit = page_rows(call.request.limit, 100)?;
     if call.request.statuses.len() > MAX_FILTER_NAMES {
@@ -129,7 +132,8 @@ async fn tasks_of(progress: &Progress, graph: &Name, until: Instant) -> Result<V
     let mut ids = Vec::new();
     loop {
         let within = until.saturating_duration_since(Instant::now());
-        let page = progress.bus.call_with::<ListTasks>(&filter, &CallOptions::within(within)).await?;
+        let page =
+            progress.bus.call_with::<ListTasks>(&filter, &CallOptions::within(within)).await?;
         ids.extend(page.tasks.iter().map(|task| task.id.clone()));
         if ids.len() > MAX_MILESTONE_TASKS {
             let fault = Fault::exhausted("MAX_MILESTONE_TASKS", MAX_MILESTONE_TASKS);

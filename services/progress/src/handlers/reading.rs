@@ -27,7 +27,10 @@ pub async fn latest(progress: &Progress, call: Call<LatestRequest>) -> Result<La
 }
 
 /// `progress.history`
-pub async fn history(progress: &Progress, call: Call<HistoryRequest>) -> Result<HistoryPage, Fault> {
+pub async fn history(
+    progress: &Progress,
+    call: Call<HistoryRequest>,
+) -> Result<HistoryPage, Fault> {
     let until = deadline(&call);
     let HistoryRequest { task_id, limit, before } = call.request;
     let limit = page_rows(limit, 100)?;
@@ -67,7 +70,10 @@ async fn role_of(progress: &Progress, agent: AgentId) -> Option<Role> {
 }
 
 /// `progress.stalled`
-pub async fn stalled(progress: &Progress, call: Call<StalledRequest>) -> Result<StalledReply, Fault> {
+pub async fn stalled(
+    progress: &Progress,
+    call: Call<StalledRequest>,
+) -> Result<StalledReply, Fault> {
     let until = deadline(&call);
     let limit = page_rows(call.request.limit, 100)?;
     answer_of!(progress.ask(ProgressRequest::Stalled { limit }, until).await?, Stalled)

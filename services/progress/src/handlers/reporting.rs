@@ -18,7 +18,10 @@ const WAIT_FOR_EVENTS: Duration = Duration::from_millis(250);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// `progress.report`
-pub async fn report(progress: &Progress, call: Call<ReportRequest>) -> Result<ReportReceipt, Fault> {
+pub async fn report(
+    progress: &Progress,
+    call: Call<ReportRequest>,
+) -> Result<ReportReceipt, Fault> {
     check(&call.request)?;
     let until = deadline(&call);
     let id = progress.id_for(call.command_id.as_deref())?;

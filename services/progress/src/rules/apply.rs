@@ -119,7 +119,8 @@ impl ProgressState {
         let done_at = self.totals.get(&Scope::Milestone(id.clone())).and_then(|t| t.touched_at());
         let parts = self.milestones.get(id).map(|m| m.child_milestone_ids.clone());
         let parts = parts.unwrap_or_default();
-        let parts_at = parts.iter().filter_map(|part| self.milestones.get(part)?.completed_date).max();
+        let parts_at =
+            parts.iter().filter_map(|part| self.milestones.get(part)?.completed_date).max();
         self.change_milestone(id, |milestone| {
             milestone.status = status;
             milestone.updated_at = at;

@@ -89,9 +89,15 @@ enum Source {
     Stuck,
     Fixed(u64),
     /// One of the samples of a set, for a task that took so long already.
-    Samples { set: usize, spent_ms: u64 },
+    Samples {
+        set: usize,
+        spent_ms: u64,
+    },
     /// A ratio, times the estimate.
-    Ratio { estimate: u64, spent_ms: u64 },
+    Ratio {
+        estimate: u64,
+        spent_ms: u64,
+    },
 }
 
 /// The sets of samples that a plan draws from; the first is that of ratios.
@@ -166,7 +172,8 @@ pub fn estimate(network: &Network, workers: Option<u32>, seed: u64) -> EstimateR
         })
         .collect();
     finishes.sort_unstable();
-    let quantile = |share: f64| finishes[((draws as f64 * share).ceil() as usize).clamp(1, draws) - 1];
+    let quantile =
+        |share: f64| finishes[((draws as f64 * share).ceil() as usize).clamp(1, draws) - 1];
     let (p50, p90) = (quantile(0.5), quantile(0.9));
     EstimateReply {
         unknown: false,
@@ -187,7 +194,11 @@ fn drawn(source: Source, sets: &Sets<'_>, rng: &mut ChaCha8Rng) -> u64 {
         Source::Ratio { estimate, spent_ms } => {
             let ratios = &sets.drawn[0];
             let whole = scale(ratios[below(rng, ratios.len())], estimate);
-            if whole > spent_ms || spent_ms == 0 { whole.saturating_sub(spent_ms) } else { spent_ms }
+            if whole > spent_ms || spent_ms == 0 {
+                whole.saturating_sub(spent_ms)
+            } else {
+                spent_ms
+            }
         }
     }
 }
@@ -325,4 +336,4 @@ impl<'a> Run<'a> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::rules) mod tests;

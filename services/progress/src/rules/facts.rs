@@ -107,8 +107,10 @@ pub fn minutes_of(ms: u64) -> f64 {
 
 impl From<&Task> for Facts {
     fn from(task: &Task) -> Self {
-        let edge =
-            |edge: &troupe_domain::task::Dependency| Edge { on: edge.task_id.clone(), on_failure: edge.on_failure };
+        let edge = |edge: &troupe_domain::task::Dependency| Edge {
+            on: edge.task_id.clone(),
+            on_failure: edge.on_failure,
+        };
         Self {
             id: task.id.clone(),
             title: task.title.clone(),

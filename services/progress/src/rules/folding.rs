@@ -114,7 +114,10 @@ impl ProgressState {
                 holder: by.clone(),
                 started_at: None,
                 at: *at,
-                why: &why.map_or_else(|| words(*event).to_owned(), |why| format!("{}: {why}", words(*event))),
+                why: &why.map_or_else(
+                    || words(*event).to_owned(),
+                    |why| format!("{}: {why}", words(*event)),
+                ),
             };
             self.move_task(id, &move_);
         }
@@ -128,7 +131,13 @@ impl ProgressState {
     }
 
     /// Counts what an event means for whose attempt it was, and what completed tasks took.
-    fn count(&mut self, id: &TaskId, event: TaskEventKind, attempt: Option<&AgentId>, at: Timestamp) {
+    fn count(
+        &mut self,
+        id: &TaskId,
+        event: TaskEventKind,
+        attempt: Option<&AgentId>,
+        at: Timestamp,
+    ) {
         let Some(task) = self.tasks.get(id).cloned() else { return };
         let by_an_agent = !matches!(
             event,
@@ -186,7 +195,6 @@ impl TaskState {
 
     fn move_to(&mut self, to: &Move<'_>) -> Left {
         let mut left = Left { holder: self.holder.clone(), ..Left::default() };
-        let held = self.is_held() || self.status == TaskStatus::Reported;
         let goes_on = to.epoch == self.epoch
             && (to.status.is_held()
                 || matches!(to.status, TaskStatus::Reported | TaskStatus::Completed));
@@ -199,7 +207,7 @@ impl TaskState {
         }
         let still_held = to.status.is_held() && to.epoch == self.epoch;
         left.blocked_ms = self.unblock_unless(still_held, to.at);
-        if held && !goes_on && self.percent > Percent::default() {
+        if !goes_on && self.percent > Percent::default() {
             left.lost = Some(Arc::new(self.lost(to)));
         }
         if to.epoch != self.epoch || !goes_on {

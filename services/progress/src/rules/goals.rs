@@ -62,7 +62,8 @@ impl ProgressState {
         }
         let total = self.totals.get(&Scope::Milestone(milestone.id.clone()));
         let tasks = total.map_or(0, super::totals::Total::hundredths);
-        let of_part = |id| self.milestones.get(id).map_or(0, |part| self.hundredths_of(part, depth - 1));
+        let of_part =
+            |id| self.milestones.get(id).map_or(0, |part| self.hundredths_of(part, depth - 1));
         (tasks + parts.iter().map(of_part).sum::<u64>()) / count
     }
 }

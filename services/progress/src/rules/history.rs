@@ -15,7 +15,8 @@ const ENTRY_BYTES: usize = 320;
 
 /// What a report takes in memory, about.
 pub fn weight(entry: &ProgressEntry) -> usize {
-    let json = |json: &Option<troupe_domain::Json>| json.as_ref().map_or(0, troupe_domain::Json::len);
+    let json =
+        |json: &Option<troupe_domain::Json>| json.as_ref().map_or(0, troupe_domain::Json::len);
     ENTRY_BYTES
         + entry.message.len()
         + json(&entry.details)
@@ -97,7 +98,11 @@ impl History {
     }
 
     /// The newest `limit` before the one with the number `before`, and where the next page ends.
-    pub fn page(&self, before: Option<u64>, limit: usize) -> (Vec<Arc<ProgressEntry>>, Option<u64>) {
+    pub fn page(
+        &self,
+        before: Option<u64>,
+        limit: usize,
+    ) -> (Vec<Arc<ProgressEntry>>, Option<u64>) {
         let first = self.total() - self.kept.len() as u64;
         let end = before.unwrap_or(u64::MAX).min(self.total()).max(first);
         let taken = (end - first) as usize;

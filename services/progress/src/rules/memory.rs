@@ -64,7 +64,10 @@ impl ProgressState {
         let open = |status| {
             matches!(
                 status,
-                MilestoneStatus::Pending | MilestoneStatus::InProgress | MilestoneStatus::Missed | MilestoneStatus::Deferred
+                MilestoneStatus::Pending
+                    | MilestoneStatus::InProgress
+                    | MilestoneStatus::Missed
+                    | MilestoneStatus::Deferred
             )
         };
         let by = self.required_by.get(id).into_iter().flatten();

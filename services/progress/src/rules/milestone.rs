@@ -70,7 +70,10 @@ pub fn check_update(update: &MilestoneUpdateRequest) -> Result<(), Fault> {
     }
     match update.status {
         None | Some(MilestoneStatus::Deferred | MilestoneStatus::Pending) => Ok(()),
-        Some(_) => Err(Fault::invalid("status", "can be set to deferred and pending; the rest happens by itself")),
+        Some(_) => Err(Fault::invalid(
+            "status",
+            "can be set to deferred and pending; the rest happens by itself",
+        )),
     }
 }
 

@@ -90,8 +90,9 @@ impl ProgressState {
                 }
                 let mut shown = total.shown(now);
                 shown.unknown_tasks = ids.len() as u64 - total.tasks();
-                shown.milestones_achieved =
-                    count_achieved(goals.iter().filter_map(|id| self.milestones.get(*id).map(|m| &**m)));
+                shown.milestones_achieved = count_achieved(
+                    goals.iter().filter_map(|id| self.milestones.get(*id).map(|m| &**m)),
+                );
                 shown.total_milestones = goals.len() as u64;
                 Ok(shown)
             }
@@ -104,7 +105,11 @@ impl ProgressState {
             Scope::Fleet => self.milestones.values().map(|m| &**m).collect(),
             Scope::Milestone(id) => {
                 let parts = self.milestones.get(id).map(|m| &m.child_milestone_ids);
-                parts.into_iter().flatten().filter_map(|id| self.milestones.get(id).map(|m| &**m)).collect()
+                parts
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|id| self.milestones.get(id).map(|m| &**m))
+                    .collect()
             }
             other => {
                 let Some(members) = self.members.get(other) else { return Vec::new() };
@@ -139,7 +144,8 @@ impl ProgressState {
         agent: &AgentId,
         now: Timestamp,
     ) -> Result<AgentProgressSummary, Fault> {
-        let account = self.accounts.get(agent).ok_or_else(|| Fault::not_found("agent with tasks", agent))?;
+        let account =
+            self.accounts.get(agent).ok_or_else(|| Fault::not_found("agent with tasks", agent))?;
         let held = || account.holds.iter().filter_map(|id| self.tasks.get(id));
         let running = |since: Option<Timestamp>| since.map_or(0, |since| now.millis_since(since));
         let tally = &account.tally;
@@ -184,7 +190,10 @@ impl ProgressState {
                 && filter.owner.as_ref().is_none_or(|owner| m.owner.as_ref() == Some(owner))
                 && (filter.parent_milestone_id.is_none()
                     || filter.parent_milestone_id == m.parent_milestone_id)
-                && filter.task_id.as_ref().is_none_or(|id| m.required_task_ids.binary_search(id).is_ok())
+                && filter
+                    .task_id
+                    .as_ref()
+                    .is_none_or(|id| m.required_task_ids.binary_search(id).is_ok())
         };
         let range = self.milestones.range((after, Bound::Unbounded)).map(|(_, m)| m);
         let mut found: Vec<_> = range.filter(passes).take(limit + 1).collect();
@@ -210,8 +219,7 @@ impl ProgressState {
 
     /// Counts.
     pub(super) fn statistics(&self) -> ProgressStatistics {
-        let (kept_reports, reports) =
-            self.totals.get(&Scope::Fleet).map_or((0, 0), Total::reports);
+        let (kept_reports, reports) = self.totals.get(&Scope::Fleet).map_or((0, 0), Total::reports);
         ProgressStatistics {
             tasks: self.tasks.len() as u64,
             open_tasks: (self.tasks.len() - self.ended_tasks) as u64,

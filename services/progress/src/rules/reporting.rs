@@ -108,7 +108,10 @@ impl ProgressState {
         if task.epoch < said.request.epoch && !asked {
             return Ok(ProgressReply::Behind);
         }
-        if let Some(before) = task.history.find(&said.id).filter(|e| e.agent_id == said.by) {
+        let same = |before: &&Arc<ProgressEntry>| {
+            before.agent_id == said.by && before.epoch == said.request.epoch
+        };
+        if let Some(before) = task.history.find(&said.id).filter(same) {
             return Ok(ProgressReply::Reported(receipt(before, true)));
         }
         task.check_hold(&said.by, said.request.epoch)?;

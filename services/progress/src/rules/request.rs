@@ -22,19 +22,52 @@ use super::state::ProgressState;
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)] // the endpoints of the same names say it
 pub enum ProgressRequest {
-    Report { said: Box<Said>, seen: Option<Box<Facts>> },
+    Report {
+        said: Box<Said>,
+        seen: Option<Box<Facts>>,
+    },
     /// Facts, and how far the stream of events is taken in with them.
-    Learn { facts: Vec<Fact>, heard: Option<Place>, complete: Option<bool> },
-    MilestoneCreate { id: MilestoneId, spec: Box<MilestoneSpec>, by: Name },
-    MilestoneUpdate { update: Box<MilestoneUpdateRequest>, by: Name },
-    Latest { task: TaskId },
-    History { task: TaskId, before: Option<u64>, limit: usize },
-    Summary { over: Over },
-    Agent { agent: AgentId },
-    MilestoneGet { id: MilestoneId },
-    MilestoneList { filter: Box<MilestoneFilter>, limit: usize },
-    Network { over: Over },
-    Stalled { limit: usize },
+    Learn {
+        facts: Vec<Fact>,
+        heard: Option<Place>,
+        complete: Option<bool>,
+    },
+    MilestoneCreate {
+        id: MilestoneId,
+        spec: Box<MilestoneSpec>,
+        by: Name,
+    },
+    MilestoneUpdate {
+        update: Box<MilestoneUpdateRequest>,
+        by: Name,
+    },
+    Latest {
+        task: TaskId,
+    },
+    History {
+        task: TaskId,
+        before: Option<u64>,
+        limit: usize,
+    },
+    Summary {
+        over: Over,
+    },
+    Agent {
+        agent: AgentId,
+    },
+    MilestoneGet {
+        id: MilestoneId,
+    },
+    MilestoneList {
+        filter: Box<MilestoneFilter>,
+        limit: usize,
+    },
+    Network {
+        over: Over,
+    },
+    Stalled {
+        limit: usize,
+    },
     Stats,
 }
 

@@ -328,8 +328,7 @@ impl ProgressState {
     pub(super) fn require(&mut self, milestone: &MilestoneId, tasks: &[TaskId], required: bool) {
         for id in tasks {
             let by = self.required_by.entry(id.clone()).or_default();
-            let news =
-                if required { by.insert(milestone.clone()) } else { by.remove(milestone) };
+            let news = if required { by.insert(milestone.clone()) } else { by.remove(milestone) };
             if by.is_empty() {
                 self.required_by.remove(id);
             }

@@ -189,10 +189,17 @@ impl Total {
         }
     }
 
+    /// Without what a sum remembers of tasks that are gone.
+    #[cfg(test)]
+    pub(crate) fn timeless(&self) -> Self {
+        Self { touched_at: None, ..self.clone() }
+    }
+
     /// As it is shown. What milestones say is not known here.
     pub fn shown(&self, now: Timestamp) -> ProgressSummary {
         let counted = self.tasks() - self.count(TaskStatus::Cancelled);
-        let running = i128::from(now.as_millis()) * i128::from(self.running) - self.running_since_ms;
+        let running =
+            i128::from(now.as_millis()) * i128::from(self.running) - self.running_since_ms;
         let spent = self.spent_ms + u64::try_from(running).unwrap_or(0);
         ProgressSummary {
             overall_progress: if counted == 0 {
