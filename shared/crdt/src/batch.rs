@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
-use troupe_domain::{AgentId, Fault, Name, Timestamp};
+use troupe_domain::{AgentId, Code, Fault, Name, Timestamp};
 
 use crate::codec::{Malformed, Read, Reader, Writer};
 use crate::key::{AgentKey, PublicKey, SIGNATURE_BYTES};
@@ -185,7 +185,7 @@ impl Batch {
     }
 }
 
-/// A batch with its signature and its one encoding. Cheap to clone as an `Arc`.
+/// A batch with its signature and its one encoding.
 ///
 /// A decoded batch is well-formed; only [`verify`](Self::verify) says whether its agent signed it.
 #[derive(Clone)]
@@ -240,16 +240,17 @@ impl SignedBatch {
         if key.verifies(self.hash.as_bytes(), &self.signature) {
             return Ok(());
         }
-        Err(Fault::invalid(
-            "signature",
-            format!("the key of {} did not sign this", self.batch.agent),
-        ))
+        let why = format!("signature: the key of {} did not sign this", self.batch.agent);
+        Err(Fault::new(Code::PermissionDenied, why).with("field", "signature"))
     }
 }
 
 impl fmt::Debug for SignedBatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SignedBatch").field("batch", &self.batch).field("hash", &self.hash).finish()
+        f.debug_struct("SignedBatch")
+            .field("batch", &self.batch)
+            .field("hash", &self.hash)
+            .finish_non_exhaustive()
     }
 }
 

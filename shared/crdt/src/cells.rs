@@ -5,13 +5,14 @@
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use crate::codec::Writer;
 use crate::digest::Sum;
 use crate::field::{Field, Rule};
+use crate::order::OrderKey;
 use crate::stamp::{Seen, SharedStamp, Stamp};
 use crate::value::Value;
 
@@ -29,10 +30,6 @@ impl Key {
 
     pub(crate) fn as_str(&self) -> &str {
         &self.0
-    }
-
-    pub(crate) fn shared(&self) -> Arc<str> {
-        self.0.clone()
     }
 }
 
@@ -101,6 +98,8 @@ pub(crate) struct Cells {
     pub(crate) entities: BTreeMap<Key, Entity>,
     pub(crate) sum: Sum,
     pub(crate) bytes: usize,
+    /// Items by parent, in order: follows from the entities.
+    rows: BTreeMap<Key, BTreeSet<(OrderKey, Key)>>,
 }
 
 impl Cells {
@@ -189,16 +188,67 @@ impl Cells {
         }
     }
 
-    /// A write that has seen a read is no surprise to the reader.
+    /// A write that has seen a read is no surprise to the reader. The write that rests on the read, in
+    /// the same batch, is not meant.
     fn end_reads(&mut self, author: Author<'_>, place: Place<'_>, field: Field) {
+        let own = |atom: &Atom| {
+            atom.stamp.seq == author.stamp.seq && atom.stamp.actor == author.stamp.actor
+        };
         if field != Field::Reads {
             self.remove(place, Field::Reads, |atom| {
-                read_field(&atom.value) == Some(field) && author.seen.covers(&atom.stamp)
+                let is_about_it = read_field(&atom.value) == Some(field);
+                is_about_it && author.seen.covers(&atom.stamp) && !own(atom)
             });
         }
     }
 
+    /// The row of an item's parts, by their shown parent, in order; with those that are deleted. The
+    /// plan's own row has the empty key.
+    pub(crate) fn row(&self, parent: Option<&str>) -> Option<&BTreeSet<(OrderKey, Key)>> {
+        self.rows.get(parent.unwrap_or_default())
+    }
+
+    /// Where an item stands, if it was ever placed.
+    pub(crate) fn slot(&self, key: &str) -> Option<(Key, (OrderKey, Key))> {
+        let (key, entity) = self.entities.get_key_value(key)?;
+        let Value::Place { parent, .. } = &entity.shown(Field::Parent)?.value else { return None };
+        let parent = Key::new(parent.as_ref().map_or("", |parent| parent.as_str()));
+        let order = match entity.shown(Field::Order).map(|atom| &atom.value) {
+            Some(Value::Order(order)) => order.clone(),
+            _ => OrderKey::default(),
+        };
+        Some((parent, (order, key.clone())))
+    }
+
+    fn leave_row(&mut self, place: Place<'_>, field: Field) {
+        let Some((parent, slot)) = Self::placed(place, field).and_then(|key| self.slot(key)) else {
+            return;
+        };
+        if let Some(row) = self.rows.get_mut(&parent) {
+            row.remove(&slot);
+            if row.is_empty() {
+                self.rows.remove(&parent);
+            }
+        }
+    }
+
+    fn enter_row(&mut self, place: Place<'_>, field: Field) {
+        if let Some((parent, slot)) = Self::placed(place, field).and_then(|key| self.slot(key)) {
+            self.rows.entry(parent).or_default().insert(slot);
+        }
+    }
+
+    fn placed(place: Place<'_>, field: Field) -> Option<&str> {
+        place.filter(|_| matches!(field, Field::Parent | Field::Order))
+    }
+
     pub(crate) fn insert(&mut self, place: Place<'_>, field: Field, atom: Atom) {
+        self.leave_row(place, field);
+        self.insert_atom(place, field, atom);
+        self.enter_row(place, field);
+    }
+
+    fn insert_atom(&mut self, place: Place<'_>, field: Field, atom: Atom) {
         let hashed = hashed(place, field, &atom);
         let entity = match place {
             None => &mut self.root,
@@ -223,6 +273,12 @@ impl Cells {
     }
 
     fn remove(&mut self, place: Place<'_>, field: Field, goes: impl Fn(&Atom) -> bool) {
+        self.leave_row(place, field);
+        self.remove_atoms(place, field, goes);
+        self.enter_row(place, field);
+    }
+
+    fn remove_atoms(&mut self, place: Place<'_>, field: Field, goes: impl Fn(&Atom) -> bool) {
         let entity = match place {
             None => Some(&mut self.root),
             Some(key) => self.entities.get_mut(key),

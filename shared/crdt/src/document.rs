@@ -76,6 +76,11 @@ impl Document {
         &self.heads
     }
 
+    /// The key that is pinned for an agent.
+    pub fn pinned_key(&self, agent: &AgentId) -> Option<PublicKey> {
+        self.heads.get(agent).map(|head| head.key)
+    }
+
     /// How many batches of an agent are known.
     pub fn seq(&self, agent: &AgentId) -> u64 {
         self.heads.get(agent).map_or(0, |head| head.seq)

@@ -13,8 +13,9 @@ impl Operation {
     pub(crate) fn apply(&self, cells: &mut Cells, author: Author<'_>) {
         match self {
             Self::DeletePlan => return cells.delete(author, None),
-            Self::Read { item, field, seen } => {
-                let value = Value::Reads { field: *field, seen: seen.as_slice().into() };
+            Self::Read { item, field, seen, missed } => {
+                let (seen, missed) = (seen.as_slice().into(), missed.as_slice().into());
+                let value = Value::Reads { field: *field, seen, missed };
                 let place = item.as_ref().map(troupe_domain::Name::as_str);
                 return cells.write(author, place, Field::Reads, value);
             }
@@ -93,17 +94,17 @@ impl Operation {
                 let value = Value::maybe_name(to.as_ref());
                 cells.write(author, Some(item.as_str()), Field::AssignedTo, value);
             }
-            Self::UpdateStatus { item, status, reason } => {
+            Self::UpdateStatus { item, status } => {
                 cells.touch(author, Some(item.as_str()));
-                let value = Value::Status { status: *status, reason: reason.clone() };
+                let value = Value::Status(*status);
                 cells.write(author, Some(item.as_str()), Field::Status, value);
             }
             Self::AddNote { item, text } => {
                 cells.touch(author, Some(item.as_str()));
                 cells.write(author, Some(item.as_str()), Field::Notes, Value::Text(text.clone()));
             }
-            Self::BulkUpdate { items, changes } => {
-                for item in items {
+            Self::BulkUpdate { updates } => {
+                for (item, changes) in updates {
                     cells.touch(author, Some(item.as_str()));
                     change_all(cells, author, Some(item.as_str()), changes);
                 }
@@ -137,9 +138,7 @@ impl Change {
             | Self::RemoveCollaborator(name)
             | Self::AddDependency(name)
             | Self::RemoveDependency(name) => Value::Name(name.clone()),
-            Self::Status(status, reason) => {
-                Value::Status { status: *status, reason: reason.clone() }
-            }
+            Self::Status(status) => Value::Status(*status),
             Self::Priority(priority) => Value::Priority(*priority),
             Self::Progress(progress) => Value::Number((*progress).into()),
             Self::EstimatedMinutes(minutes) => Value::maybe_number(*minutes),

@@ -16,9 +16,12 @@
 //! whoever sees both deletes again or lets it be. The other choice, that deletions win, would hide work
 //! that somebody did without knowing: a second deletion costs one operation, hidden work costs the work.
 
+pub mod account;
 pub mod batch;
+pub mod conflict;
 pub mod digest;
 pub mod document;
+pub mod edit;
 pub mod field;
 pub mod fork;
 pub mod history;
@@ -28,6 +31,7 @@ pub mod operation;
 pub mod order;
 pub mod plan;
 pub mod replica;
+pub mod shared;
 pub mod stamp;
 
 mod cells;
@@ -39,14 +43,16 @@ mod value;
 
 pub use batch::{Batch, BatchHash, SignedBatch};
 pub use codec::Malformed;
+pub use conflict::Applied;
 pub use digest::StateHash;
 pub use document::{Document, Head, Standing};
+pub use edit::{Edit, ItemChange, NewItem, PlanChange, Position};
 pub use field::Field;
 pub use fork::ForkProof;
 pub use history::History;
 pub use key::{AgentKey, PublicKey};
 pub use operation::{Change, ItemId, Kind, Operation};
 pub use order::OrderKey;
-pub use plan::PlanItemStatus;
 pub use replica::{Delta, Receipt, Refusal, Replica};
+pub use shared::SharedObject;
 pub use stamp::{OperationId, Stamp};

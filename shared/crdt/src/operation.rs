@@ -8,68 +8,16 @@ mod codec;
 
 use std::sync::Arc;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use troupe_domain::{AgentId, Name, Priority, TaskId, VectorClock};
+use troupe_domain::plan::PlanItemStatus;
+pub use troupe_domain::plan::{ItemId, ObjectKind as Kind};
+use troupe_domain::{AgentId, Priority, TaskId, VectorClock};
 
 pub use check::{check_key, check_tag, check_text, check_title};
 pub(crate) use codec::{read_kind, write_kind};
 
 use crate::field::Field;
 use crate::order::OrderKey;
-use crate::plan::PlanItemStatus;
 use crate::stamp::OperationId;
-
-/// The id of an item of a plan.
-pub type ItemId = Name;
-
-/// What kind of document it is. It never changes.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// A plan.
-    Plan,
-    /// A counter that only grows.
-    GCounter,
-    /// A counter.
-    PnCounter,
-    /// One value; the last writer wins, concurrent values are kept beside it.
-    LwwRegister,
-    /// Values by key.
-    LwwMap,
-    /// An observed-remove set.
-    OrSet,
-    /// A vector clock.
-    VectorClock,
-}
-
-impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 7] = [
-        Self::Plan,
-        Self::GCounter,
-        Self::PnCounter,
-        Self::LwwRegister,
-        Self::LwwMap,
-        Self::OrSet,
-        Self::VectorClock,
-    ];
-
-    /// The name on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Plan => "plan",
-            Self::GCounter => "g_counter",
-            Self::PnCounter => "pn_counter",
-            Self::LwwRegister => "lww_register",
-            Self::LwwMap => "lww_map",
-            Self::OrSet => "or_set",
-            Self::VectorClock => "vector_clock",
-        }
-    }
-}
 
 /// One field of a plan or of an item, changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,8 +38,8 @@ pub enum Change {
     RemoveCollaborator(AgentId),
     /// An item's title.
     Title(Arc<str>),
-    /// An item's status, with a reason.
-    Status(PlanItemStatus, Option<Arc<str>>),
+    /// An item's status.
+    Status(PlanItemStatus),
     /// An item's priority.
     Priority(Priority),
     /// Who does an item.
@@ -130,7 +78,7 @@ impl Change {
             Self::TotalPhases(_) => Field::TotalPhases,
             Self::AddCollaborator(_) | Self::RemoveCollaborator(_) => Field::Collaborators,
             Self::Title(_) => Field::Title,
-            Self::Status(..) => Field::Status,
+            Self::Status(_) => Field::Status,
             Self::Priority(_) => Field::Priority,
             Self::AssignedTo(_) => Field::AssignedTo,
             Self::Progress(_) => Field::Progress,
@@ -210,8 +158,6 @@ pub enum Operation {
         item: ItemId,
         /// To what.
         status: PlanItemStatus,
-        /// Why.
-        reason: Option<Arc<str>>,
     },
     /// A note is added to an item.
     AddNote {
@@ -220,12 +166,10 @@ pub enum Operation {
         /// What it says.
         text: Arc<str>,
     },
-    /// The same fields of several items change.
+    /// Fields of several items change, all or none.
     BulkUpdate {
-        /// Which.
-        items: Vec<ItemId>,
-        /// Fields of an item.
-        changes: Vec<Change>,
+        /// Each item with its fields.
+        updates: Vec<(ItemId, Vec<Change>)>,
     },
     /// The author's other operations rest on what this field held.
     Read {
@@ -233,8 +177,10 @@ pub enum Operation {
         item: Option<ItemId>,
         /// Which field.
         field: Field,
-        /// The ids of all values that it held.
+        /// The ids of the values that the author read.
         seen: Vec<OperationId>,
+        /// The ids of values that had come meanwhile, and that the author had not read.
+        missed: Vec<OperationId>,
     },
     /// Somebody looked at a conflict and lets it be.
     Acknowledge {

@@ -11,12 +11,14 @@ use troupe_domain::{AgentId, Fault};
 use crate::batch::SignedBatch;
 use crate::limits::{MAX_PENDING_BATCHES, MAX_PENDING_BYTES};
 
+type ByBytes = BTreeMap<Arc<[u8]>, Arc<SignedBatch>>;
+
 /// What waits, by the first chain that it waits for.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Pending {
     /// By what is awaited: the agent, and the number that its chain must reach. Then by bytes, because
     /// what is not verified may share a content with what will be.
-    waiting: BTreeMap<(AgentId, u64), BTreeMap<Arc<[u8]>, Arc<SignedBatch>>>,
+    waiting: BTreeMap<(AgentId, u64), ByBytes>,
     batches: usize,
     bytes: usize,
 }

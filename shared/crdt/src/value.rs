@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use troupe_domain::plan::PlanItemStatus;
 use troupe_domain::{Name, Priority};
 
 use crate::codec::{Read, Reader, Writer};
 use crate::field::Field;
 use crate::limits::{MAX_COUNT, MAX_READ_STAMPS, MAX_TEXT_BYTES};
 use crate::order::OrderKey;
-use crate::plan::PlanItemStatus;
 use crate::stamp::OperationId;
 
 /// One value. Cheap to clone.
@@ -30,15 +30,13 @@ pub(crate) enum Value {
         from: Option<Name>,
     },
     Order(OrderKey),
-    Status {
-        status: PlanItemStatus,
-        reason: Option<Arc<str>>,
-    },
+    Status(PlanItemStatus),
     Priority(Priority),
-    /// What was read of a field.
+    /// What was read of a field, and what was there and not read.
     Reads {
         field: Field,
         seen: Arc<[OperationId]>,
+        missed: Arc<[OperationId]>,
     },
 }
 
@@ -55,8 +53,9 @@ impl Value {
     pub(crate) fn heap_bytes(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
-            Self::Status { reason, .. } => reason.as_ref().map_or(0, |reason| reason.len()),
-            Self::Reads { seen, .. } => seen.len() * size_of::<OperationId>(),
+            Self::Reads { seen, missed, .. } => {
+                (seen.len() + missed.len()) * size_of::<OperationId>()
+            }
             Self::Order(key) => key.as_bytes().len(),
             _ => 0,
         }
@@ -91,22 +90,19 @@ impl Value {
                 to.byte(6);
                 to.block(key.as_bytes());
             }
-            Self::Status { status, reason } => {
+            Self::Status(status) => {
                 to.byte(7);
-                to.byte(status.number());
-                to.maybe(reason.as_deref(), Writer::text);
+                write_status(to, *status);
             }
             Self::Priority(priority) => {
                 to.byte(8);
                 to.byte(priority.number());
             }
-            Self::Reads { field, seen } => {
+            Self::Reads { field, seen, missed } => {
                 to.byte(9);
                 to.byte(field.number());
-                to.count(seen.len());
-                for id in seen.iter() {
-                    write_id(to, id);
-                }
+                write_ids(to, seen);
+                write_ids(to, missed);
             }
         }
     }
@@ -124,23 +120,24 @@ impl Value {
             }
             5 => Self::Place { parent: from.maybe(Reader::name)?, from: from.maybe(Reader::name)? },
             6 => Self::Order(read_order(from)?),
-            7 => {
-                let (status, reason) = read_status(from)?;
-                Self::Status { status, reason }
-            }
+            7 => Self::Status(read_status(from)?),
             8 => Self::Priority(read_priority(from)?),
             9 => {
                 let field = read_field(from)?;
-                Self::Reads { field, seen: read_ids(from)?.into() }
+                let seen = read_ids(from)?.into();
+                Self::Reads { field, seen, missed: read_ids(from)?.into() }
             }
             _ => return Err(from.wrong("no such kind of value")),
         })
     }
 }
 
-pub(crate) fn write_id(to: &mut Writer, id: &OperationId) {
-    to.number(id.lamport);
-    to.name(&id.actor);
+pub(crate) fn write_ids(to: &mut Writer, ids: &[OperationId]) {
+    to.count(ids.len());
+    for id in ids {
+        to.number(id.lamport);
+        to.name(&id.actor);
+    }
 }
 
 pub(crate) fn read_ids(from: &mut Reader<'_>) -> Read<Vec<OperationId>> {
@@ -166,9 +163,11 @@ pub(crate) fn read_priority(from: &mut Reader<'_>) -> Read<Priority> {
     Priority::ALL.into_iter().find(|priority| priority.number() == number).ok_or(wrong)
 }
 
-pub(crate) fn read_status(from: &mut Reader<'_>) -> Read<(PlanItemStatus, Option<Arc<str>>)> {
+pub(crate) fn write_status(to: &mut Writer, status: PlanItemStatus) {
+    to.byte(PlanItemStatus::ALL.iter().position(|s| *s == status).unwrap_or(0) as u8);
+}
+
+pub(crate) fn read_status(from: &mut Reader<'_>) -> Read<PlanItemStatus> {
     let wrong = from.wrong("no such status");
-    let status = PlanItemStatus::of_number(from.byte()?).ok_or(wrong)?;
-    let reason = from.maybe(|from| from.text(MAX_TEXT_BYTES, "a reason is too long"))?;
-    Ok((status, reason))
+    PlanItemStatus::ALL.get(usize::from(from.byte()?)).copied().ok_or(wrong)
 }

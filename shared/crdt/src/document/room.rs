@@ -54,15 +54,21 @@ impl Document {
             }
             Operation::AddItem { item, changes, .. }
             | Operation::UpdateItem { item, changes, .. } => sets(Some(item.as_str()), changes),
-            Operation::BulkUpdate { items, changes } => {
-                items.iter().try_for_each(|item| sets(Some(item.as_str()), changes))
+            Operation::BulkUpdate { updates } => {
+                updates.iter().try_for_each(|(item, changes)| sets(Some(item.as_str()), changes))
             }
             _ => Ok(()),
         }
     }
 }
 
-/// Entities that an operation may bring into being.
+impl Operation {
+    /// Entities that it may bring into being.
+    pub(crate) fn entities(&self) -> Vec<&str> {
+        entities(self)
+    }
+}
+
 fn entities(operation: &Operation) -> Vec<&str> {
     match operation {
         Operation::AddItem { item, .. }
@@ -72,8 +78,9 @@ fn entities(operation: &Operation) -> Vec<&str> {
         | Operation::UpdateStatus { item, .. }
         | Operation::AddNote { item, .. }
         | Operation::Read { item: Some(item), .. } => vec![item.as_str()],
-        Operation::DeleteItem { items } | Operation::BulkUpdate { items, .. } => {
-            items.iter().map(Name::as_str).collect()
+        Operation::DeleteItem { items } => items.iter().map(Name::as_str).collect(),
+        Operation::BulkUpdate { updates } => {
+            updates.iter().map(|(item, _)| item.as_str()).collect()
         }
         Operation::ReorderItems { orders } => {
             orders.iter().map(|(item, _)| item.as_str()).collect()
@@ -87,20 +94,20 @@ fn entities(operation: &Operation) -> Vec<&str> {
 
 /// Bytes that an operation may add.
 fn bytes_at_most(operation: &Operation) -> usize {
-    let of_changes =
-        |changes: &[Change]| changes.iter().map(|change| CHANGE_BYTES + change.text_bytes()).sum();
+    let of_changes = |changes: &[Change]| -> usize {
+        changes.iter().map(|c| CHANGE_BYTES + c.text_bytes()).sum()
+    };
     let own: usize = match operation {
         Operation::CreatePlan { changes }
         | Operation::UpdatePlan { changes }
         | Operation::AddItem { changes, .. }
         | Operation::UpdateItem { changes, .. } => of_changes(changes),
-        Operation::BulkUpdate { items, changes } => {
-            items.len() * (of_changes(changes) + CHANGE_BYTES)
+        Operation::BulkUpdate { updates } => {
+            updates.iter().map(|(_, changes)| of_changes(changes) + CHANGE_BYTES).sum()
         }
-        Operation::UpdateStatus { reason, .. } => reason.as_ref().map_or(0, |reason| reason.len()),
         Operation::AddNote { text, .. } | Operation::Write { value: text } => text.len(),
         Operation::Put { value, .. } => value.len(),
-        Operation::Read { seen, .. } => seen.len() * CHANGE_BYTES,
+        Operation::Read { seen, missed, .. } => (seen.len() + missed.len()) * CHANGE_BYTES,
         other => entities(other).len() * CHANGE_BYTES,
     };
     own + 4 * CHANGE_BYTES
@@ -113,8 +120,7 @@ impl Change {
             | Self::Description(text)
             | Self::Title(text)
             | Self::AddTag(text)
-            | Self::RemoveTag(text)
-            | Self::Status(_, Some(text)) => text.len(),
+            | Self::RemoveTag(text) => text.len(),
             _ => 0,
         }
     }

@@ -106,7 +106,6 @@ impl Change {
             Self::TotalPhases(phases) => {
                 check_count("total_phases", (*phases).into(), MAX_PHASES.into())
             }
-            Self::Status(_, reason) => reason.as_ref().map_or(Ok(()), |r| check_text("reason", r)),
             Self::Progress(progress) => check_count("progress", (*progress).into(), 100),
             Self::EstimatedMinutes(Some(minutes)) => {
                 check_count("estimated_minutes", *minutes, MAX_MINUTES)
@@ -119,6 +118,7 @@ impl Change {
             Self::Owner(_)
             | Self::AddCollaborator(_)
             | Self::RemoveCollaborator(_)
+            | Self::Status(_)
             | Self::Priority(_)
             | Self::AssignedTo(_)
             | Self::EstimatedMinutes(None)
@@ -155,16 +155,16 @@ impl Operation {
             Self::ReorderItems { orders } => {
                 check_amount("items", orders.len(), MAX_OPERATION_ITEMS)
             }
-            Self::UpdateStatus { reason: Some(reason), .. } => check_text("reason", reason),
             Self::AddNote { text, .. } => {
                 if text.trim().is_empty() {
                     return Err(Fault::invalid("text", "must not be empty"));
                 }
                 check_text("text", text)
             }
-            Self::BulkUpdate { items, changes } => {
-                check_amount("items", items.len(), MAX_OPERATION_ITEMS)?;
-                changes_of(changes, Change::is_of_item, false)
+            Self::BulkUpdate { updates } => {
+                check_amount("items", updates.len(), MAX_OPERATION_ITEMS)?;
+                let mut all = updates.iter();
+                all.try_for_each(|(_, changes)| changes_of(changes, Change::is_of_item, false))
             }
             Self::Acknowledge { conflict } => check_tag("conflict_id", conflict),
             Self::Count { up, down } => {
@@ -186,7 +186,7 @@ impl Operation {
             Self::DeletePlan
             | Self::MoveItem { .. }
             | Self::AssignItem { .. }
-            | Self::UpdateStatus { reason: None, .. }
+            | Self::UpdateStatus { .. }
             | Self::Read { .. }
             | Self::Raise { .. } => Ok(()),
         }

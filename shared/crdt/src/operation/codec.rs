@@ -10,7 +10,9 @@ use crate::limits::{
     MAX_ACTORS, MAX_COUNT, MAX_KEY_BYTES, MAX_OPERATION_CHANGES, MAX_OPERATION_ITEMS,
     MAX_TEXT_BYTES,
 };
-use crate::value::{read_field, read_ids, read_order, read_priority, read_status, write_id};
+use crate::value::{
+    read_field, read_ids, read_order, read_priority, read_status, write_ids, write_status,
+};
 
 const MANY_ITEMS: &str = "too many items";
 const LONG_TEXT: &str = "a text is too long";
@@ -37,11 +39,7 @@ impl Change {
             Self::AddCollaborator(who) => (tag(to, 5), to.name(who)).1,
             Self::RemoveCollaborator(who) => (tag(to, 6), to.name(who)).1,
             Self::Title(text) => (tag(to, 7), to.text(text)).1,
-            Self::Status(status, reason) => {
-                tag(to, 8);
-                to.byte(status.number());
-                to.maybe(reason.as_deref(), Writer::text);
-            }
+            Self::Status(status) => (tag(to, 8), write_status(to, *status)).1,
             Self::Priority(priority) => (tag(to, 9), to.byte(priority.number())).1,
             Self::AssignedTo(who) => (tag(to, 10), to.maybe(who.as_ref(), Writer::name)).1,
             Self::Progress(progress) => (tag(to, 11), to.byte(*progress)).1,
@@ -76,10 +74,7 @@ impl Change {
             5 => Self::AddCollaborator(from.name()?),
             6 => Self::RemoveCollaborator(from.name()?),
             7 => Self::Title(text(from)?),
-            8 => {
-                let (status, reason) = read_status(from)?;
-                Self::Status(status, reason)
-            }
+            8 => Self::Status(read_status(from)?),
             9 => Self::Priority(read_priority(from)?),
             10 => Self::AssignedTo(from.maybe(Reader::name)?),
             11 => Self::Progress(from.byte()?),
@@ -134,24 +129,26 @@ impl Operation {
                 to.name(item);
                 to.maybe(who.as_ref(), Writer::name);
             }
-            Self::UpdateStatus { item, status, reason } => {
+            Self::UpdateStatus { item, status } => {
                 to.name(item);
-                to.byte(status.number());
-                to.maybe(reason.as_deref(), Writer::text);
+                write_status(to, *status);
             }
             Self::AddNote { item, text } => {
                 to.name(item);
                 to.text(text);
             }
-            Self::BulkUpdate { items, changes } => {
-                write_items(to, items);
-                write_changes(to, changes);
+            Self::BulkUpdate { updates } => {
+                to.count(updates.len());
+                for (item, changes) in updates {
+                    to.name(item);
+                    write_changes(to, changes);
+                }
             }
-            Self::Read { item, field, seen } => {
+            Self::Read { item, field, seen, missed } => {
                 to.maybe(item.as_ref(), Writer::name);
                 to.byte(field.number());
-                to.count(seen.len());
-                seen.iter().for_each(|id| write_id(to, id));
+                write_ids(to, seen);
+                write_ids(to, missed);
             }
             Self::Acknowledge { conflict: text } | Self::Write { value: text } => to.text(text),
             Self::Count { up, down } => {
@@ -204,17 +201,18 @@ impl Operation {
                 })?,
             },
             8 => Self::AssignItem { item: from.name()?, to: from.maybe(Reader::name)? },
-            9 => {
-                let item = from.name()?;
-                let (status, reason) = read_status(from)?;
-                Self::UpdateStatus { item, status, reason }
-            }
+            9 => Self::UpdateStatus { item: from.name()?, status: read_status(from)? },
             10 => Self::AddNote { item: from.name()?, text: text(from)? },
-            11 => Self::BulkUpdate { items: read_items(from)?, changes: read_changes(from)? },
+            11 => Self::BulkUpdate {
+                updates: from.list(MAX_OPERATION_ITEMS, MANY_ITEMS, |from| {
+                    Ok((from.name()?, read_changes(from)?))
+                })?,
+            },
             12 => Self::Read {
                 item: from.maybe(Reader::name)?,
                 field: read_field(from)?,
                 seen: read_ids(from)?,
+                missed: read_ids(from)?,
             },
             13 => Self::Acknowledge { conflict: key(from)? },
             14 => Self::Purge { items: read_items(from)? },
