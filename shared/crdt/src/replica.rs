@@ -8,7 +8,9 @@ use std::sync::Arc;
 use troupe_domain::{AgentId, Code, Fault, Name, Timestamp, VectorClock};
 
 use crate::batch::SignedBatch;
+use crate::conflict::Applied;
 use crate::document::{Document, Standing};
+use crate::edit::Edit;
 use crate::fork::ForkProof;
 use crate::history::{History, apply_all};
 use crate::key::AgentKey;
@@ -199,6 +201,41 @@ impl Replica {
         self.document.apply_verified(&signed)?;
         self.history.push(signed.clone());
         Ok(signed)
+    }
+
+    /// Writes what edits amount to here and now.
+    pub fn edit(
+        &mut self,
+        agent: &AgentId,
+        key: &AgentKey,
+        on_behalf_of: Option<AgentId>,
+        at: Timestamp,
+        edits: &[Edit],
+    ) -> Result<Arc<SignedBatch>, Fault> {
+        let operations = self.document.operations(agent, edits)?;
+        self.write(agent, key, on_behalf_of, at, operations)
+    }
+
+    /// Takes a batch that must be applicable now, and tells what it did to the conflicts. For who keeps
+    /// the one order of a document: nothing waits here.
+    ///
+    /// `verified` says that the signature was checked before, as of what comes from one's own log.
+    pub fn accept(
+        &mut self,
+        signed: Arc<SignedBatch>,
+        verified: bool,
+        window_ms: u64,
+    ) -> Result<Applied, Refusal> {
+        self.check_fork(&signed)?;
+        let applied = if verified {
+            self.document.apply_verified_observed(&signed, window_ms)?
+        } else {
+            self.document.apply_observed(&signed, window_ms)?
+        };
+        if applied.standing == Standing::Ready {
+            self.history.push(signed);
+        }
+        Ok(applied)
     }
 
     /// What a replica at this version lacks.
