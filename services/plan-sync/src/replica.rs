@@ -1,0 +1,4 @@
+//! What runs beside requests.
+
+pub mod archiving;
+pub mod following;
