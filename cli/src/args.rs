@@ -106,6 +106,12 @@ pub(crate) enum Command {
     /// Submit, look at, and decide about tasks.
     #[command(subcommand)]
     Task(commands::task::TaskCommand),
+    /// Tell how far a task is, and see how far everything is and when it will be done.
+    #[command(subcommand)]
+    Progress(Box<commands::progress::ProgressCommand>),
+    /// Set milestones, and see which are achieved and which are missed.
+    #[command(subcommand)]
+    Milestone(Box<commands::milestone::MilestoneCommand>),
     /// Send messages, ask for a response, read the mailbox.
     #[command(subcommand)]
     Message(Box<commands::message::MessageCommand>),

@@ -14,7 +14,12 @@ pub(crate) mod message;
 mod message_address;
 mod message_inbox;
 mod message_send;
+pub(crate) mod milestone;
 pub(crate) mod parts;
+pub(crate) mod progress;
+mod progress_forecast;
+mod progress_read;
+mod progress_report;
 pub(crate) mod route;
 mod route_learn;
 mod route_put;
@@ -70,6 +75,8 @@ async fn on_the_bus(global: &Global, command: Command) -> Result<ExitCode> {
         Command::Doctor(args) => doctor::run(global, args).await,
         Command::Agent(command) => agent::run(global, command).await,
         Command::Task(command) => task::run(global, command).await,
+        Command::Progress(command) => progress::run(global, *command).await,
+        Command::Milestone(command) => milestone::run(global, *command).await,
         Command::Message(command) => message::run(global, *command).await,
         Command::Route(command) => route::run(global, *command).await,
         Command::Session(command) => session::run(global, command).await,

@@ -54,5 +54,8 @@ pub(crate) fn add_all(host: &Host, common: &Common, options: &StackOptions) -> R
         routing,
         troupe_semantic_routing::run,
     )?;
+    let progress =
+        troupe_progress::Config { common: common.clone(), ..troupe_progress::Config::default() };
+    host.add(troupe_progress::NAME, troupe_progress::VERSION, progress, troupe_progress::run)?;
     Ok(())
 }

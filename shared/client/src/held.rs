@@ -67,6 +67,10 @@ impl HeldTask {
         self.claimed.task.epoch
     }
 
+    pub(crate) fn troupe(&self) -> &crate::Troupe {
+        &self.shared.troupe
+    }
+
     fn id(&self) -> TaskId {
         self.claimed.task.id.clone()
     }

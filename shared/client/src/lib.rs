@@ -21,6 +21,7 @@ mod held;
 mod mailbox;
 mod messages;
 mod patience;
+mod progress;
 mod received;
 mod renewal;
 mod responses;
