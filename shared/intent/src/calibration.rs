@@ -8,6 +8,7 @@ use ndarray::Axis;
 
 use crate::folds::HeldOut;
 use crate::logistic::softmax;
+use crate::scope::{Cues, Evidence, UNTAUGHT, logistic};
 
 /// Scores a unit of similarity when there is nothing to compare with trained weights.
 const CENTROID_SCALE: f32 = 20.0;
@@ -17,14 +18,6 @@ const SPREAD_MIN: f32 = 0.02;
 const SHARPNESS: (f64, f64) = (0.05, 50.0);
 /// How many examples the prior "scores are right as they are" counts for.
 const SHARPNESS_PRIOR: f64 = 2.0;
-/// Log-odds are cut off here: beyond, they are noise.
-const ODDS_MAX: f32 = 12.0;
-/// What the scope gate believes before it has seen anything: offset, log-odds, similarity.
-const SCOPE_PRIOR: [f64; 3] = [-4.0, 0.3, 10.0];
-/// How strongly it believes that. Examples teach how to tell the texts of a missing route, which are
-/// nearer to the others than most of what is meant for none: with few of them the log-odds, which are
-/// good at just that, would count for too much.
-const SCOPE_PRECISION: [f64; 3] = [0.01, 100.0, 0.01];
 /// How many examples the prior of the scope gate's limit counts for, and that limit.
 const GATE_PRIOR: (f32, f32) = (10.0, 0.5);
 const NEWTON_STEPS: usize = 30;
@@ -38,7 +31,7 @@ pub struct Calibration {
     pub offset: f32,
     /// What scores are multiplied with before they become probabilities: 1 / temperature.
     pub sharpness: f32,
-    /// Offset, weight of the best route's log-odds, weight of the expected similarity.
+    /// Offset, weight of the best route's lead, weight of the expected similarity.
     pub scope: [f32; 3],
     /// The scope from which on a query counts as meant for some route.
     pub scope_limit: f32,
@@ -50,7 +43,7 @@ impl Default for Calibration {
             slope: CENTROID_SCALE,
             offset: 0.0,
             sharpness: 1.0,
-            scope: SCOPE_PRIOR.map(|part| part as f32),
+            scope: UNTAUGHT.map(|part| part as f32),
             scope_limit: GATE_PRIOR.1,
         }
     }
@@ -63,7 +56,7 @@ impl Calibration {
         fitted.align(held, trained);
         fitted.sharpen(held);
         let evidence = fitted.evidence(held);
-        fitted.learn_scope(&evidence);
+        fitted.scope = evidence.weights(trained.len()).map(|part| part as f32);
         fitted.limit_scope(&evidence, scope_recall);
         fitted
     }
@@ -166,23 +159,6 @@ impl Calibration {
         evidence
     }
 
-    /// Logistic regression on two cues, around the prior. A cue that would count against is left out.
-    fn learn_scope(&mut self, evidence: &Evidence) {
-        if evidence.outside.is_empty() {
-            return;
-        }
-        let mut used = [true; 3];
-        loop {
-            let fitted = evidence.newton(used);
-            let against = (1..3).find(|cue| used[*cue] && fitted[*cue] < 0.0);
-            let Some(cue) = against else {
-                self.scope = fitted.map(|part| part as f32);
-                return;
-            };
-            used[cue] = false;
-        }
-    }
-
     /// The limit that lets the wanted share of held-out examples pass.
     fn limit_scope(&mut self, evidence: &Evidence, recall: f32) {
         let mut scopes: Vec<f32> =
@@ -204,105 +180,9 @@ impl Calibration {
 
     /// How likely it is that a query with these cues is meant for some route.
     pub(crate) fn scope_of(&self, cues: Cues) -> f32 {
-        let [offset, odds, similarity] = self.scope;
-        logistic(f64::from(offset + odds * cues.odds + similarity * cues.similarity)) as f32
+        let [offset, lead, similarity] = self.scope;
+        logistic(f64::from(offset + lead * cues.lead + similarity * cues.similarity)) as f32
     }
-}
-
-/// What the scope gate looks at.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Cues {
-    /// Log-odds of the likeliest route.
-    pub(crate) odds: f32,
-    /// The cosine to the centroid of the route, as it is to be expected: the mean over all, each
-    /// with its share. The largest one may be that of a route that is not meant.
-    pub(crate) similarity: f32,
-}
-
-impl Cues {
-    /// From scores that are already sharpened, which become shares.
-    pub(crate) fn of(scores: &mut [f32], similarities: impl Iterator<Item = f32>) -> Self {
-        softmax(scores);
-        let best = scores.iter().copied().fold(0.0, f32::max);
-        let expected = scores.iter().zip(similarities).map(|(share, cosine)| share * cosine).sum();
-        Self::from_best(best, scores.len(), expected)
-    }
-
-    /// With one route its probability is 1, whatever was asked: no cue.
-    pub(crate) fn from_best(probability: f32, routes: usize, similarity: f32) -> Self {
-        let odds = if routes < 2 { 0.0 } else { (probability / (1.0 - probability)).ln() };
-        let odds = if odds.is_nan() { 0.0 } else { odds.clamp(-ODDS_MAX, ODDS_MAX) };
-        Self { odds, similarity }
-    }
-}
-
-#[derive(Debug, Default)]
-struct Evidence {
-    inside: Vec<Cues>,
-    outside: Vec<Cues>,
-}
-
-impl Evidence {
-    /// The weights that explain best which is inside, given the prior; 0 where `used` is not.
-    fn newton(&self, used: [bool; 3]) -> [f64; 3] {
-        let mut weights = SCOPE_PRIOR;
-        for cue in (0..3).filter(|cue| !used[*cue]) {
-            weights[cue] = 0.0;
-        }
-        for _ in 0..NEWTON_STEPS {
-            let mut slope = [0.0_f64; 3];
-            let mut bend = [[0.0_f64; 3]; 3];
-            for cue in 0..3 {
-                let precision = if used[cue] { SCOPE_PRECISION[cue] } else { 1.0 };
-                let prior = if used[cue] { SCOPE_PRIOR[cue] } else { 0.0 };
-                slope[cue] = precision * (weights[cue] - prior);
-                bend[cue][cue] = precision;
-            }
-            let inside = self.inside.iter().map(|cues| (cues, 1.0));
-            for (cues, truth) in inside.chain(self.outside.iter().map(|cues| (cues, 0.0))) {
-                let x = [1.0, f64::from(cues.odds), f64::from(cues.similarity)];
-                let p = logistic(x.iter().zip(weights).map(|(x, w)| x * w).sum());
-                for i in (0..3).filter(|i| used[*i]) {
-                    slope[i] += (p - truth) * x[i];
-                    for j in (0..3).filter(|j| used[*j]) {
-                        bend[i][j] += p * (1.0 - p) * x[i] * x[j];
-                    }
-                }
-            }
-            let step = solve(bend, slope);
-            let longest = step.iter().fold(0.0_f64, |most, part| most.max(part.abs()));
-            // A step that is too long would overshoot where the curve is flat.
-            let shorten = if longest > 4.0 { 4.0 / longest } else { 1.0 };
-            weights.iter_mut().zip(step).for_each(|(weight, part)| *weight -= shorten * part);
-            if longest < 1e-6 {
-                break;
-            }
-        }
-        weights
-    }
-}
-
-/// Solves three equations by elimination; the matrix is positive definite.
-fn solve(mut matrix: [[f64; 3]; 3], mut right: [f64; 3]) -> [f64; 3] {
-    for pivot in 0..3 {
-        for row in pivot + 1..3 {
-            let share = matrix[row][pivot] / matrix[pivot][pivot];
-            let above = matrix[pivot];
-            matrix[row].iter_mut().zip(above).for_each(|(to, from)| *to -= share * from);
-            right[row] -= share * right[pivot];
-        }
-    }
-    for row in (0..3).rev() {
-        for column in row + 1..3 {
-            right[row] -= matrix[row][column] * right[column];
-        }
-        right[row] /= matrix[row][row];
-    }
-    right
-}
-
-fn logistic(score: f64) -> f64 {
-    1.0 / (1.0 + (-score).exp())
 }
 
 #[cfg(test)]
@@ -348,17 +228,8 @@ mod tests {
     fn a_single_route_is_judged_by_similarity() {
         let mut held = held(array![[0.8_f32], [0.7], [0.9]], vec![0, 0, 0]);
         let fitted = Calibration::fit(&mut held, &[false], 0.95);
-        let scope = |similarity| fitted.scope_of(Cues::from_best(1.0, 1, similarity));
+        let scope = |similarity| fitted.scope_of(Cues { lead: 0.0, similarity });
         assert!(scope(0.7) > fitted.scope_limit);
         assert!(scope(0.1) < fitted.scope_limit);
-    }
-
-    #[test]
-    fn solves() {
-        let x = solve([[4.0, 1.0, 0.0], [1.0, 3.0, 1.0], [0.0, 1.0, 2.0]], [1.0, 2.0, 3.0]);
-        let back = [4.0 * x[0] + x[1], x[0] + 3.0 * x[1] + x[2], x[1] + 2.0 * x[2]];
-        for (got, wanted) in back.iter().zip([1.0, 2.0, 3.0]) {
-            assert!((got - wanted).abs() < 1e-12);
-        }
     }
 }

@@ -3,11 +3,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::calibration::{Calibration, Cues};
+use crate::calibration::Calibration;
 use crate::evaluate;
 use crate::examples::{Dropped, Examples};
 use crate::folds::HeldOut;
 use crate::head::{Method, Plan};
+use crate::scope::Cues;
 use crate::settings::Settings;
 use crate::threshold::{self, Verdict};
 

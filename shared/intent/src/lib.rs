@@ -18,6 +18,7 @@ pub mod fit;
 pub mod folds;
 pub mod head;
 pub mod router;
+mod scope;
 pub mod settings;
 pub mod threshold;
 pub mod vector;

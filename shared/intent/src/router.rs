@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use troupe_domain::Fault;
 
-use crate::calibration::{Calibration, Cues};
+use crate::calibration::Calibration;
 use crate::decision::{Decision, Outcome, RANKED_MAX, Ranked, Reason};
 use crate::examples::Examples;
 use crate::fit::{self, Fit};
 use crate::folds::hold_out;
 use crate::head::{Head, Plan, Scores};
+use crate::scope::Cues;
 use crate::settings::Settings;
 use crate::vector::{is_zero, unit};
 
