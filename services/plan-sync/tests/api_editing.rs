@@ -90,9 +90,7 @@ async fn what_cannot_be_is_refused_by_name_and_changes_nothing() {
     assert_eq!(ann.call::<UpdateStatus>(item).await.unwrap_err().code, Code::NotFound);
     let twice = json!({"plan_id": "p", "item": {"item_id": "a", "title": "again"}});
     assert_eq!(ann.call::<AddItem>(twice).await.unwrap_err().code, Code::AlreadyExists);
-    let waits = |item: &str, dependency: &str| {
-        json!({"plan_id": "p", "item_id": item, "change": {"add_dependencies": [dependency]}})
-    };
+    let waits = |item: &str, dependency: &str| json!({"plan_id": "p", "item_id": item, "change": {"add_dependencies": [dependency]}});
     ann.call::<UpdateItem>(waits("a", "b")).await.unwrap();
     let cycle = ann.call::<UpdateItem>(waits("b", "a")).await.unwrap_err();
     assert_eq!(cycle.code, Code::FailedPrecondition);
@@ -118,10 +116,8 @@ async fn an_edit_under_one_key_is_made_once() {
     let stage = Stage::start().await;
     let ann = stage.agent("ann").await;
     ann.make("p", &["a"]).await;
-    let options = CallOptions {
-        command_id: Some("note-1".to_owned()),
-        ..CallOptions::within(PATIENCE)
-    };
+    let options =
+        CallOptions { command_id: Some("note-1".to_owned()), ..CallOptions::within(PATIENCE) };
     let note = |text: &str| AddNoteRequest {
         plan_id: name("p"),
         item_id: name("a"),
@@ -150,9 +146,7 @@ async fn history_says_who_changed_what_and_former_versions_are_read_back() {
     let stage = Stage::start().await;
     let (ann, bob) = (stage.agent("ann").await, stage.agent("bob").await);
     ann.make("p", &["a", "b"]).await;
-    let change = |title: &str| {
-        json!({"plan_id": "p", "item_id": "a", "change": {"title": title}})
-    };
+    let change = |title: &str| json!({"plan_id": "p", "item_id": "a", "change": {"title": title}});
     let second = bob.call::<UpdateItem>(change("second")).await.unwrap();
     ann.call::<UpdateItem>(change("third")).await.unwrap();
     let page = ann.call::<History>(json!({"plan_id": "p", "item_id": "a"})).await.unwrap();

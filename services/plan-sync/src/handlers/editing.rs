@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 
 use troupe_bus::Call;
 use troupe_contract::plan::{
-    AddItemRequest, AddNoteRequest, AssignItemRequest, BulkUpdateRequest, CreatePlanRequest,
-    ItemRef, MoveItemRequest, NewItem, ObjectReply, ObjectUpdateRequest, PlanReceipt, PlanRef,
-    ReorderItemsRequest, ResolveConflictRequest, UpdateItemRequest, UpdateItemStatusRequest,
-    UpdatePlanRequest,
+    AddItemRequest, AddNoteRequest, AssignItemRequest, BulkUpdateRequest, Choice, ConflictsRequest,
+    CreatePlanRequest, ItemRef, MoveItemRequest, NewItem, ObjectReply, ObjectUpdateRequest,
+    PlanReceipt, PlanRef, ReorderItemsRequest, ResolveConflictRequest, UpdateItemRequest,
+    UpdateItemStatusRequest, UpdatePlanRequest,
 };
+use troupe_crdt::limits::MAX_CONFLICTS;
 use troupe_domain::limits::MAX_BULK_ITEMS;
 use troupe_domain::plan::ObjectId;
-use troupe_domain::{Code, Fault};
+use troupe_domain::{Code, Fault, Name};
 use troupe_shard::place::digest;
 
 use super::{Plans, answer_of, deadline};
@@ -147,8 +148,32 @@ pub async fn resolve(
 ) -> Result<PlanReceipt, Fault> {
     let ResolveConflictRequest { plan_id, conflict_id, choice } = call.request.clone();
     let object = plan_id.clone();
+    let choice = match choice {
+        Choice::TakeMerged {} => merged(plans, &call, &object, &conflict_id).await?,
+        other => other,
+    };
     let operation = Operation::Resolve { object: plan_id, conflict: conflict_id, choice };
     Ok(edit(plans, &call, object, operation).await?.receipt)
+}
+
+/// The text that joins both sides of a conflict.
+async fn merged<R>(
+    plans: &Plans,
+    call: &Call<R>,
+    object: &ObjectId,
+    conflict: &Name,
+) -> Result<Choice, Fault> {
+    let (plan_id, until) = (object.clone(), deadline(call));
+    let all = ConflictsRequest { plan_id, kind: None, limit: Some(MAX_CONFLICTS), after: None };
+    let answer = plans.ask(object, PlanRequest::Conflicts(all), until).await?;
+    let mut found = answer_of!(answer, Conflicts)?.conflicts;
+    found.retain(|found| found.id == *conflict);
+    super::versions::offer_merges(plans, object, &mut found, until).await?;
+    let found = found.pop().ok_or_else(|| Fault::not_found("open conflict", conflict))?;
+    let text = found
+        .merged
+        .ok_or_else(|| Fault::invalid("choice", "the two texts cannot be joined by themselves"))?;
+    Ok(Choice::TakeValue { value: text.into() })
 }
 
 /// `plan.object_update`

@@ -36,8 +36,11 @@ pub async fn conflicts(plans: &Plans, call: Call<ConflictsRequest>) -> Result<Co
     let rows = page_rows(call.request.limit)?;
     let request = ConflictsRequest { limit: Some(rows), ..call.request.clone() };
     let object = request.plan_id.clone();
-    let answer = plans.ask(&object, PlanRequest::Conflicts(request), deadline(&call)).await?;
-    answer_of!(answer, Conflicts)
+    let until = deadline(&call);
+    let answer = plans.ask(&object, PlanRequest::Conflicts(request), until).await?;
+    let mut page = answer_of!(answer, Conflicts)?;
+    super::versions::offer_merges(plans, &object, &mut page.conflicts, until).await?;
+    Ok(page)
 }
 
 /// `plan.forks`

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use troupe_bus::Call;
 use troupe_contract::plan::{GetPlanRequest, PlanHistoryPage, PlanHistoryRequest, PlanReply};
-use troupe_crdt::Document;
-use troupe_domain::plan::{ObjectId, ObjectKind};
+use troupe_crdt::{Document, SignedBatch};
+use troupe_domain::plan::{Conflict, ConflictKind, ObjectId, ObjectKind};
 use troupe_domain::{Code, Fault, VectorClock};
 
 use super::{Plans, answer_of, deadline, page_rows};
@@ -18,6 +18,8 @@ use crate::store::archive::{Archive, ArchiveError};
 
 /// Pieces of the archive that one page of history reads.
 const MAX_PIECES_READ: usize = 4;
+/// The field whose texts are joined.
+const TEXT_FIELD: &str = "description";
 
 /// `plan.get`
 pub async fn get(plans: &Plans, call: Call<GetPlanRequest>) -> Result<PlanReply, Fault> {
@@ -73,6 +75,7 @@ async fn former(plans: &Plans, plan: &ObjectId, at: At, until: Instant) -> Resul
             piece_with(archive, plan, &version.pieces, |piece| *time < piece.at).await?
         }
         At::Vector(vector) => piece_behind(archive, plan, &version.pieces, vector).await?,
+        At::Now => return Ok(version),
     };
     Ok(version)
 }
@@ -139,6 +142,7 @@ fn state_at(plan: &ObjectId, version: &Version, at: &At) -> Result<(Document, u6
         At::Sequence(sequence) => kept.sequence <= *sequence,
         At::Time(time) => kept.at <= *time,
         At::Vector(vector) => kept.seq <= vector.get(&kept.agent),
+        At::Now => true,
     };
     let kept: Vec<&Arc<Kept>> = version.kept.iter().filter(wanted).collect();
     let sequence = kept.last().map_or(version.base.sequence, |kept| kept.sequence);
@@ -209,5 +213,35 @@ async fn archived(
         }
         before = piece.first;
     }
+    Ok(())
+}
+
+/// Adds to conflicts over descriptions the text that joins both sides, where that is clean. The history
+/// that this takes is in memory or it is none.
+pub(super) async fn offer_merges(
+    plans: &Plans,
+    object: &ObjectId,
+    conflicts: &mut Vec<Conflict>,
+    until: Instant,
+) -> Result<(), Fault> {
+    let is_text =
+        |c: &Conflict| c.kind == ConflictKind::WriteWrite && c.field.as_deref() == Some(TEXT_FIELD);
+    if !conflicts.iter().any(is_text) {
+        return Ok(());
+    }
+    let request = PlanRequest::Version { object: object.clone(), at: At::Now };
+    let version = *answer_of!(plans.ask(object, request, until).await?, Version)?;
+    let (id, mut offered) = (object.clone(), std::mem::take(conflicts));
+    let made = tokio::task::spawn_blocking(move || {
+        let base = replayed(&id, version.kind, &version.base, [])?;
+        let mut replica = troupe_crdt::Replica::of(base);
+        for kept in &version.kept {
+            let signed = SignedBatch::decode(kept.batch.as_ref())?;
+            replica.receive(Arc::new(signed)).map_err(|refusal| refusal.fault())?;
+        }
+        replica.history().offer_merges(replica.document(), &mut offered);
+        Ok::<_, Fault>(offered)
+    });
+    *conflicts = made.await.map_err(|why| Fault::new(Code::Internal, why.to_string()))??;
     Ok(())
 }

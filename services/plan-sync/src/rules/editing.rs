@@ -8,6 +8,7 @@ use troupe_domain::plan::{ItemId, ObjectId, ObjectKind};
 use troupe_domain::{AgentId, Code, Fault, Name, TaskId, Timestamp, TraceContext};
 
 use super::apply::receipt;
+use super::merging::observed;
 use super::record::{Merged, NewLink, Record, RequestKey};
 use super::request::{Edited, Operation};
 use super::state::PlanState;
@@ -154,12 +155,13 @@ impl PlanState {
         let signed = object.document.edit(&service(), &key, on_behalf_of, now, edits)?;
         self.make_room(id, signed.bytes().len())?;
         let object = self.objects.get_mut(id).ok_or_else(|| Fault::not_found("plan", id))?;
-        object.document.apply_verified(&signed)?;
+        let news = observed(object, &signed)?;
         merged.batch = Bytes64(signed.shared_bytes());
         self.merged(&merged, &signed);
         let receipt = receipt(self.object(id)?, &merged);
         let batch = Some(merged.batch.clone());
         self.drafts.records.push(Record::Merged(Box::new(merged)));
+        self.draft_conflicts(id, news, now);
         self.shorten(id);
         Ok(Edited { receipt, batch, value: None })
     }

@@ -6,14 +6,26 @@
 
 use troupe_contract::plan::Relation;
 use troupe_contract::plan::{Bytes64, DigestReply, DigestRequest, Fork, MergeOutcome, MergeResult};
-use troupe_crdt::{ForkProof, SignedBatch, Standing};
-use troupe_domain::plan::{ObjectId, ObjectKind};
-use troupe_domain::{AgentId, Causality, Code, Fault, Timestamp, TraceContext};
+use troupe_crdt::conflict::DEFAULT_WINDOW_MS;
+use troupe_crdt::{Change, Field, ForkProof, Operation, SignedBatch, Standing};
+use troupe_domain::plan::{Conflict, ObjectId, ObjectKind};
+use troupe_domain::{AgentId, Causality, Code, Fault, Name, Timestamp, TraceContext};
 
 use super::object::Object;
+use super::reading::MAX_TOLD_CONFLICTS;
 use super::record::{Merged, Record};
 use super::request::Taken;
 use super::state::{PlanState, Settings};
+
+/// Entities up to which every batch is looked at for cycles at once.
+const MAX_OBSERVED_ENTITIES: usize = 2_000;
+
+/// What a batch did to the conflicts.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    pub(super) opened: Vec<Conflict>,
+    pub(super) closed: Vec<Name>,
+}
 
 /// What a batch takes in memory when it is applied, over its own bytes, at most about.
 const GROWTH: usize = 4;
@@ -73,11 +85,14 @@ impl PlanState {
         may_bring(caller, &signed)?;
         self.make_room(id, bytes.len())?;
         let object = self.or_new(id, batch.kind)?;
-        let applied = object.document.verify(&signed).and_then(|()| apply(object, &signed));
-        if let Err(fault) = applied {
-            self.drop_if_empty(id);
-            return Err(fault);
-        }
+        let applied = object.document.verify(&signed).and_then(|()| observed(object, &signed));
+        let news = match applied {
+            Ok(news) => news,
+            Err(fault) => {
+                self.drop_if_empty(id);
+                return Err(fault);
+            }
+        };
         let merged = Merged {
             at: now,
             batch: bytes.clone(),
@@ -89,6 +104,7 @@ impl PlanState {
         };
         self.merged(&merged, &signed);
         self.drafts.records.push(Record::Merged(Box::new(merged)));
+        self.draft_conflicts(id, news, now);
         Ok(result(MergeOutcome::Applied))
     }
 
@@ -124,6 +140,18 @@ impl PlanState {
         let known = object.kept_batch(&batch.agent, batch.seq)?;
         let key = object.document.heads().get(&batch.agent)?.key;
         ForkProof::of(key, &known, signed).ok()
+    }
+
+    /// Tells what is news of conflicts.
+    pub(super) fn draft_conflicts(&mut self, id: &ObjectId, news: News, at: Timestamp) {
+        let News { mut opened, mut closed } = news;
+        let Some(object) = self.objects.get(id) else { return };
+        opened.retain(|conflict| !object.conflicts.contains_key(&conflict.id));
+        opened.truncate(MAX_TOLD_CONFLICTS.saturating_sub(object.conflicts.len()));
+        closed.retain(|conflict| object.conflicts.contains_key(conflict));
+        if !(opened.is_empty() && closed.is_empty()) {
+            self.draft(Record::Conflicts { at, object: id.clone(), opened, closed });
+        }
     }
 
     fn draft_fork(&mut self, id: &ObjectId, proof: &ForkProof, at: Timestamp) {
@@ -210,6 +238,35 @@ pub(super) fn apply(object: &mut Object, signed: &SignedBatch) -> Result<(), Fau
                 .with("needs", needs))
         }
     }
+}
+
+/// Applies a batch whose signature was checked, and gives what it did to the conflicts. Cycles of a
+/// large plan are looked for later: it takes a look at all of it.
+pub(super) fn observed(object: &mut Object, signed: &SignedBatch) -> Result<News, Fault> {
+    if object.document.entities() > MAX_OBSERVED_ENTITIES && tangles(signed) {
+        return apply(object, signed).map(|()| News::default());
+    }
+    if object.document.standing(signed)? != Standing::Ready {
+        return apply(object, signed).map(|()| News::default());
+    }
+    let applied = object.document.apply_verified_observed(signed, DEFAULT_WINDOW_MS)?;
+    let closed = applied.closed.into_iter().map(|conflict| conflict.id).collect();
+    Ok(News { opened: applied.opened, closed })
+}
+
+/// Whether a batch may make or end a cycle.
+fn tangles(signed: &SignedBatch) -> bool {
+    let changes = |changes: &[Change]| changes.iter().any(|c| c.field() == Field::Dependencies);
+    signed.batch().operations.iter().any(|operation| match operation {
+        Operation::AddItem { changes: some, .. } | Operation::UpdateItem { changes: some, .. } => {
+            changes(some)
+        }
+        Operation::BulkUpdate { updates } => updates.iter().any(|(_, some)| changes(some)),
+        Operation::MoveItem { .. }
+        | Operation::DeleteItem { .. }
+        | Operation::Acknowledge { .. } => true,
+        _ => false,
+    })
 }
 
 /// Who may bring a batch that is not known yet.

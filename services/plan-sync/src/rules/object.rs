@@ -248,6 +248,7 @@ impl Object {
             return Err(Fault::invalid("at_sequence", why));
         }
         let begins_here = match at {
+            At::Now => true,
             At::Sequence(sequence) => *sequence >= self.base.sequence,
             At::Vector(vector) => vector.covers(&self.base_vector),
             At::Time(time) => {
@@ -258,7 +259,7 @@ impl Object {
             let wanted = |kept: &&Arc<Kept>| match at {
                 At::Sequence(sequence) => kept.sequence <= *sequence,
                 At::Time(time) => kept.at <= *time,
-                At::Vector(_) => true,
+                At::Vector(_) | At::Now => true,
             };
             self.kept.iter().filter(wanted).cloned().collect()
         } else if self.pieces.is_empty() || self.archived_through() < self.base.sequence {

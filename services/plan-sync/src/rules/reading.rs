@@ -12,9 +12,9 @@ use troupe_domain::limits::{MAX_PAGE_ROWS, MAX_SYNC_BYTES};
 use troupe_domain::plan::{Conflict, ConflictKind, ObjectId, ObjectKind, PlanHead, PlanItem};
 use troupe_domain::{Code, Fault, Name, Timestamp};
 
+use super::merging::News;
 use super::nouns;
 use super::object::{Cached, Object};
-use super::record::Record;
 use super::state::PlanState;
 
 /// Bytes of batches in one answer where the replica names no bound.
@@ -25,7 +25,7 @@ const PIECE_BYTES: usize = MAX_SYNC_BYTES / 2;
 const MAX_TAIL_BATCHES: u64 = 256;
 
 /// Open conflicts of one object that are told; more of them are listed, and told when others are over.
-const MAX_TOLD_CONFLICTS: usize = 2_048;
+pub const MAX_TOLD_CONFLICTS: usize = 2_048;
 
 /// One page of a plan.
 pub fn plan_page(
@@ -170,15 +170,7 @@ impl PlanState {
             };
             let over = object.conflicts.values().filter(is_over);
             let closed: Vec<Name> = over.map(|conflict| conflict.id.clone()).collect();
-            let opened: Vec<Conflict> = found
-                .iter()
-                .filter(|conflict| !object.conflicts.contains_key(&conflict.id))
-                .take(MAX_TOLD_CONFLICTS.saturating_sub(object.conflicts.len()))
-                .cloned()
-                .collect();
-            if !(opened.is_empty() && closed.is_empty()) {
-                self.draft(Record::Conflicts { at: now, object: id, opened, closed });
-            }
+            self.draft_conflicts(&id, News { opened: found, closed }, now);
         }
     }
 
@@ -194,14 +186,9 @@ impl PlanState {
         let known = object.conflicts.values().filter(|c| c.kind == ConflictKind::Semantic);
         let over = known.filter(|conflict| !ids.contains(&conflict.id));
         let closed: Vec<Name> = over.map(|conflict| conflict.id.clone()).collect();
-        let is_new = |c: &&Conflict| {
-            !object.conflicts.contains_key(&c.id) && !object.document.is_settled(&c.id)
-        };
-        let room = MAX_TOLD_CONFLICTS.saturating_sub(object.conflicts.len());
-        let opened: Vec<Conflict> = found.iter().filter(is_new).take(room).cloned().collect();
-        if !(opened.is_empty() && closed.is_empty()) {
-            self.draft(Record::Conflicts { at: now, object: id.clone(), opened, closed });
-        }
+        let document = &object.document;
+        let opened = found.into_iter().filter(|c| !document.is_settled(&c.id)).collect();
+        self.draft_conflicts(id, News { opened, closed }, now);
         Ok(())
     }
 

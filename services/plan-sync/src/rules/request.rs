@@ -114,6 +114,7 @@ pub enum PlanRequest {
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)] // the fields of `GetPlanRequest` say it
 pub enum At {
+    Now,
     Sequence(u64),
     Vector(VectorClock),
     Time(Timestamp),
