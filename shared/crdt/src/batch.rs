@@ -4,7 +4,7 @@
 //! refused, so that a hash names a content and nothing else.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest as _, Sha256};
 use troupe_domain::{AgentId, Code, Fault, Name, Timestamp};
@@ -100,7 +100,8 @@ impl Batch {
         let hash = hash_of(&bytes);
         let signature = key.sign(hash.as_bytes());
         bytes.extend_from_slice(&signature);
-        Ok(SignedBatch { batch: self, hash, signature, bytes: bytes.into() })
+        let verified = OnceLock::from(key.public());
+        Ok(SignedBatch { batch: self, hash, signature, bytes: bytes.into(), verified })
     }
 
     fn content(&self) -> Vec<u8> {
@@ -194,6 +195,8 @@ pub struct SignedBatch {
     hash: BatchHash,
     signature: [u8; SIGNATURE_BYTES],
     bytes: Arc<[u8]>,
+    /// The key that the signature was found to be of: checking takes longer than merging.
+    verified: OnceLock<PublicKey>,
 }
 
 impl SignedBatch {
@@ -212,7 +215,8 @@ impl SignedBatch {
         if batch.content() != content {
             return Err(Fault::invalid("batch", "is not in the one encoding that it has"));
         }
-        Ok(Self { batch, hash: hash_of(content), signature: *signature, bytes: bytes.into() })
+        let (hash, verified) = (hash_of(content), OnceLock::new());
+        Ok(Self { batch, hash, signature: *signature, bytes: bytes.into(), verified })
     }
 
     /// The batch.
@@ -235,9 +239,15 @@ impl SignedBatch {
         self.bytes.clone()
     }
 
-    /// Whether the agent with this key signed it.
+    /// Whether the agent with this key signed it. Found out once: whoever holds a lock later can have it
+    /// checked before.
     pub fn verify(&self, key: &PublicKey) -> Result<(), Fault> {
+        if self.verified.get() == Some(key) {
+            return Ok(());
+        }
         if key.verifies(self.hash.as_bytes(), &self.signature) {
+            // Another key that verifies the same signature would be found anew each time.
+            let _ = self.verified.set(*key);
             return Ok(());
         }
         let why = format!("signature: the key of {} did not sign this", self.batch.agent);
