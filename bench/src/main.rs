@@ -1,6 +1,7 @@
 //! `troupe-bench`: the same as `troupe bench`, without the rest; without a name it is `work`.
 
 use clap::{Parser, Subcommand};
+use troupe_bench::progress::{self, ProgressArgs};
 use troupe_bench::routing::{self, RoutingArgs};
 use troupe_bench::work::{self, WorkArgs};
 
@@ -20,6 +21,8 @@ struct Cli {
 enum What {
     /// Work distribution.
     Work(WorkArgs),
+    /// Reports and summaries.
+    Progress(ProgressArgs),
     /// Messages and intents.
     Routing(Box<RoutingArgs>),
 }
@@ -29,6 +32,7 @@ fn main() -> anyhow::Result<()> {
     match cli.what {
         None => work::run(cli.args),
         Some(What::Work(args)) => work::run(args),
+        Some(What::Progress(args)) => progress::run(args),
         Some(What::Routing(args)) => routing::run(*args),
     }
 }

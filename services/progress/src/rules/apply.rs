@@ -12,6 +12,7 @@ use super::notice;
 use super::record::What;
 use super::shares::Scope;
 use super::state::ProgressState;
+use super::totals::Total;
 
 /// A task that moved on by so many hundredths of a percent since it was last told of is told again.
 const TOLD_HUNDREDTHS: u16 = 100;
@@ -116,7 +117,7 @@ impl ProgressState {
     }
 
     fn moved(&mut self, id: &MilestoneId, status: MilestoneStatus, at: Timestamp) {
-        let done_at = self.totals.get(&Scope::Milestone(id.clone())).and_then(|t| t.touched_at());
+        let done_at = self.totals.get(&Scope::Milestone(id.clone())).and_then(Total::touched_at);
         let parts = self.milestones.get(id).map(|m| m.child_milestone_ids.clone());
         let parts = parts.unwrap_or_default();
         let parts_at =

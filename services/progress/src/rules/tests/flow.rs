@@ -207,7 +207,10 @@ fn a_graph_is_forgotten_as_a_whole_and_never_while_it_is_needed() {
         }
     }
     let known = |stage: &Stage, graph: &str| {
-        stage.state.total(&super::super::shares::Scope::Graph(name(graph))).map_or(0, |t| t.tasks())
+        stage
+            .state
+            .total(&super::super::shares::Scope::Graph(name(graph)))
+            .map_or(0, crate::rules::totals::Total::tasks)
     };
     assert_eq!((known(&stage, "g1"), known(&stage, "g2"), known(&stage, "g3")), (0, 0, 2));
     assert_same(&stage.state, &stage.replayed());

@@ -46,44 +46,50 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// The facts of a task that is in one of two graphs.
+fn of_graph(t: usize) -> Facts {
+    Facts { graph: Some(name(["g", "h"][t % 2])), ..facts(TASKS[t]) }
+}
+
 impl Stage {
+    fn where_is(&self, id: &str) -> Option<(TaskStatus, u64, Option<Name>)> {
+        self.state.task(&name(id)).map(|t| (t.status, t.epoch, t.holder.clone()))
+    }
+
     fn step(&mut self, step: Step, last: &mut Vec<Fact>) {
-        let known = |stage: &Stage, id: &str| {
-            stage.state.task(&name(id)).map(|t| (t.status, t.epoch, t.holder.clone()))
-        };
         match step {
-            Step::Create(t) if known(self, TASKS[t]).is_none() => {
-                let graph = Some(name(["g", "h"][t % 2]));
-                let plan = (t % 3 == 0).then(|| name("p"));
-                self.created(Facts { graph, plan, ..facts(TASKS[t]) });
+            Step::Create(t) => {
+                if self.where_is(TASKS[t]).is_none() {
+                    let plan = (t % 3 == 0).then(|| name("p"));
+                    self.created(Facts { plan, ..of_graph(t) });
+                }
             }
             Step::Claim(t, a) => {
-                if let Some((TaskStatus::Available, epoch, _)) = known(self, TASKS[t]) {
-                    self.tell(
-                        last,
-                        TaskEventKind::TaskClaimed,
-                        TASKS[t],
-                        TaskStatus::Claimed,
-                        epoch + 1,
-                        AGENTS[a],
-                    );
+                if let Some((TaskStatus::Available, epoch, _)) = self.where_is(TASKS[t]) {
+                    let (event, status) = (TaskEventKind::TaskClaimed, TaskStatus::Claimed);
+                    self.tell(last, event, TASKS[t], status, epoch + 1, AGENTS[a]);
                 }
             }
             Step::Start(t) => {
-                if let Some((TaskStatus::Claimed, epoch, Some(by))) = known(self, TASKS[t]) {
-                    self.tell(
-                        last,
-                        TaskEventKind::TaskStarted,
-                        TASKS[t],
-                        TaskStatus::InProgress,
-                        epoch,
-                        by.as_str(),
-                    );
+                if let Some((TaskStatus::Claimed, epoch, Some(by))) = self.where_is(TASKS[t]) {
+                    let (event, status) = (TaskEventKind::TaskStarted, TaskStatus::InProgress);
+                    self.tell(last, event, TASKS[t], status, epoch, by.as_str());
                 }
             }
             Step::End(t, how) => self.end(TASKS[t], how, last),
+            Step::Report(..) | Step::Block(_) => self.say_something(step),
+            Step::Seen(t, how) => self.see(t, how),
+            Step::Again => self.learn(last.clone()),
+            Step::Milestone(..) | Step::Change(..) => self.set_goals(step),
+            Step::Wait(ms) => self.now += i64::from(ms),
+            Step::Fire => self.fire_and_ask(),
+        }
+    }
+
+    fn say_something(&mut self, step: Step) {
+        match step {
             Step::Report(t, a, hundredths, why) => {
-                let epoch = known(self, TASKS[t]).map_or(1, |known| known.1);
+                let epoch = self.where_is(TASKS[t]).map_or(1, |known| known.1);
                 let request = ReportRequest {
                     percentage: Some(f64::from(hundredths) / 100.0),
                     regression_reason: why.then(|| "because".to_owned()),
@@ -93,7 +99,7 @@ impl Stage {
                 let _ = self.say(AGENTS[a], request);
             }
             Step::Block(t) => {
-                if let Some((_, epoch, Some(by))) = known(self, TASKS[t]) {
+                if let Some((_, epoch, Some(by))) = self.where_is(TASKS[t]) {
                     let request = ReportRequest {
                         status: Some(ProgressStatus::Blocked),
                         blockers: vec!["x".to_owned()],
@@ -102,69 +108,63 @@ impl Stage {
                     let _ = self.say(by.as_str(), request);
                 }
             }
-            Step::Seen(t, how) => {
-                let epoch = known(self, TASKS[t]).map_or(0, |known| known.1) + u64::from(how);
-                let status = [TaskStatus::Available, TaskStatus::InProgress, TaskStatus::Completed]
-                    [how as usize];
-                let holder = (how > 0).then(|| name("cid"));
-                let (updated_at, started_at) = (at(self.now), (how > 0).then(|| at(self.now)));
-                let graph = Some(name(["g", "h"][t % 2]));
-                let seen = Facts {
-                    epoch,
-                    status,
-                    holder,
-                    updated_at,
-                    started_at,
-                    graph,
-                    ..facts(TASKS[t])
-                };
-                self.learn(vec![Fact::Seen(Box::new(seen))]);
-            }
-            Step::Again => self.learn(last.clone()),
+            _ => {}
+        }
+    }
+
+    /// Work distribution says something newer than the events.
+    fn see(&mut self, t: usize, how: u8) {
+        let epoch = self.where_is(TASKS[t]).map_or(0, |known| known.1) + u64::from(how);
+        let status = [TaskStatus::Available, TaskStatus::InProgress, TaskStatus::Completed];
+        let now = at(self.now);
+        let seen = Facts {
+            status: status[how as usize],
+            epoch,
+            holder: (how > 0).then(|| name("cid")),
+            updated_at: now,
+            started_at: (how > 0).then_some(now),
+            ..of_graph(t)
+        };
+        self.learn(vec![Fact::Seen(Box::new(seen))]);
+    }
+
+    fn set_goals(&mut self, step: Step) {
+        match step {
             Step::Milestone(m, tasks) => {
-                let required = tasks.iter().map(|t| name(TASKS[*t])).collect();
                 let spec = MilestoneSpec {
                     name: "m".to_owned(),
-                    required_task_ids: required,
+                    required_task_ids: tasks.iter().map(|t| name(TASKS[*t])).collect(),
                     target_date: Some(at(self.now + 100_000)),
                     ..MilestoneSpec::default()
                 };
-                let id = name(&format!("m{m}"));
-                let _ = self.ask(ProgressRequest::MilestoneCreate {
-                    id,
-                    spec: Box::new(spec),
-                    by: name("op"),
-                });
+                let (id, by) = (name(&format!("m{m}")), name("op"));
+                let spec = Box::new(spec);
+                let _ = self.ask(ProgressRequest::MilestoneCreate { id, spec, by });
             }
             Step::Change(m, t, add) => {
                 let mut update = MilestoneUpdateRequest::new(name(&format!("m{m}")));
-                let tasks = ids(&[TASKS[t]]);
-                if add {
-                    update.add_task_ids = tasks
-                } else {
-                    update.remove_task_ids = tasks
-                }
-                let _ = self.ask(ProgressRequest::MilestoneUpdate {
-                    update: Box::new(update),
-                    by: name("op"),
-                });
+                let tasks =
+                    if add { &mut update.add_task_ids } else { &mut update.remove_task_ids };
+                tasks.push(name(TASKS[t]));
+                let (update, by) = (Box::new(update), name("op"));
+                let _ = self.ask(ProgressRequest::MilestoneUpdate { update, by });
             }
-            Step::Wait(ms) => self.now += i64::from(ms),
-            Step::Fire => {
-                for silent in self.fire() {
-                    let task = self.state.task(&silent.task).unwrap().clone();
-                    let seen = Facts {
-                        status: task.status,
-                        epoch: task.epoch,
-                        holder: task.holder.clone(),
-                        updated_at: task.since,
-                        ..facts(task.id.as_str())
-                    };
-                    self.state.judge_silence(&silent, seen, at(self.now));
-                    self.store();
-                }
-            }
-            Step::Create(_) => {}
+            _ => {}
+        }
+    }
+
+    fn fire_and_ask(&mut self) {
+        for silent in self.fire() {
+            let task = self.state.task(&silent.task).unwrap().clone();
+            let seen = Facts {
+                status: task.status,
+                epoch: task.epoch,
+                holder: task.holder.clone(),
+                updated_at: task.since,
+                ..facts(task.id.as_str())
+            };
+            self.state.judge_silence(&silent, seen, at(self.now));
+            self.store();
         }
     }
 
