@@ -309,7 +309,7 @@ fn read_field(value: &Value) -> Option<Field> {
 
 /// What the hash of a value is made from.
 fn hashed(place: Place<'_>, field: Field, atom: &Atom) -> Vec<u8> {
-    let mut to = Writer::default();
+    let mut to = Writer::plain();
     to.maybe(place, Writer::text);
     to.byte(field.number());
     write_stamp(&mut to, &atom.stamp);

@@ -36,9 +36,15 @@ const ULID_MARK: u8 = 0;
 pub(crate) struct Writer {
     bytes: Vec<u8>,
     names: HashMap<Name, u64>,
+    is_plain: bool,
 }
 
 impl Writer {
+    /// Writes every name in full: for what is hashed and never read.
+    pub(crate) fn plain() -> Self {
+        Self { bytes: Vec::with_capacity(128), is_plain: true, ..Self::default() }
+    }
+
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
@@ -97,6 +103,9 @@ impl Writer {
 
     /// A name: in full the first time, its number afterwards.
     pub(crate) fn name(&mut self, name: &Name) {
+        if self.is_plain {
+            return self.plain_name(name);
+        }
         if let Some(number) = self.names.get(name) {
             let number = *number;
             self.number(number);

@@ -130,14 +130,6 @@ impl Document {
         settled.map(|atom| &atom.value).any(is_it)
     }
 
-    /// Whether somebody let a conflict be.
-    pub fn is_dismissed(&self, conflict: &Name) -> bool {
-        let atoms = self.cells.root.atoms(Field::Acknowledged).iter();
-        atoms
-            .map(|atom| &atom.value)
-            .any(|value| matches!(value, Value::Text(id) if id.as_ref() == conflict.as_str()))
-    }
-
     fn unsettled(&self, mut found: Vec<Conflict>) -> Vec<Conflict> {
         let settled: BTreeSet<&str> = self
             .cells

@@ -206,7 +206,7 @@ fn a_conflict_can_be_let_be() {
     all[0].edit(Edit::Dismiss { conflict: conflict.clone() });
     join(&mut all);
     assert!(conflicts(&all[1]).is_empty());
-    assert!(all[1].replica.document().is_dismissed(&conflict));
+    assert!(all[1].replica.document().is_settled(&conflict));
 }
 
 #[test]
