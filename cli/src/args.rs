@@ -106,6 +106,9 @@ pub(crate) enum Command {
     /// Submit, look at, and decide about tasks.
     #[command(subcommand)]
     Task(commands::task::TaskCommand),
+    /// Make, edit and follow plans that many edit at once.
+    #[command(subcommand)]
+    Plan(Box<commands::plan::PlanCommand>),
     /// Tell how far a task is, and see how far everything is and when it will be done.
     #[command(subcommand)]
     Progress(Box<commands::progress::ProgressCommand>),

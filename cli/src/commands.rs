@@ -16,6 +16,10 @@ mod message_inbox;
 mod message_send;
 pub(crate) mod milestone;
 pub(crate) mod parts;
+pub(crate) mod plan;
+mod plan_edit;
+mod plan_read;
+mod plan_sync;
 pub(crate) mod progress;
 mod progress_forecast;
 mod progress_read;
@@ -75,6 +79,7 @@ async fn on_the_bus(global: &Global, command: Command) -> Result<ExitCode> {
         Command::Doctor(args) => doctor::run(global, args).await,
         Command::Agent(command) => agent::run(global, command).await,
         Command::Task(command) => task::run(global, command).await,
+        Command::Plan(command) => plan::run(global, *command).await,
         Command::Progress(command) => progress::run(global, *command).await,
         Command::Milestone(command) => milestone::run(global, *command).await,
         Command::Message(command) => message::run(global, *command).await,

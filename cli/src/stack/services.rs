@@ -54,6 +54,18 @@ pub(crate) fn add_all(host: &Host, common: &Common, options: &StackOptions) -> R
         routing,
         troupe_semantic_routing::run,
     )?;
+    let mut plans = troupe_plan_sync::Config {
+        common: common.clone(),
+        archive: troupe_plan_sync::config::ArchiveConfig {
+            folder: Some(options.data_dir.join("archive")),
+            ..Default::default()
+        },
+        ..troupe_plan_sync::Config::default()
+    };
+    if let Some(shards) = options.shards {
+        plans.shards = shards;
+    }
+    host.add(troupe_plan_sync::NAME, troupe_plan_sync::VERSION, plans, troupe_plan_sync::run)?;
     let progress =
         troupe_progress::Config { common: common.clone(), ..troupe_progress::Config::default() };
     host.add(troupe_progress::NAME, troupe_progress::VERSION, progress, troupe_progress::run)?;

@@ -15,7 +15,7 @@ use troupe_bus::follow::{Follower, Published};
 use troupe_bus::log::StreamLog;
 use troupe_contract::event::{self, TaskEvent};
 use troupe_contract::subject;
-use troupe_domain::{Fault, Name, TaskId, Timestamp};
+use troupe_domain::{Fault, Timestamp};
 
 use crate::handlers::{Plans, Shard, dispatching};
 use crate::rules::record::Place;
@@ -25,8 +25,8 @@ use crate::rules::request::{PlanAnswer, PlanRequest, TaskMoved};
 const MAX_AHEAD: u16 = 256;
 /// How often it is looked whether there is something to follow, or a task to make.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// Events of other tasks that are passed over before the place is written down.
-const PLACE_AFTER_EVENTS: u64 = 10_000;
+/// Messages about other tasks that are passed over before the place is written down.
+const PLACE_AFTER_MESSAGES: u64 = 10_000;
 /// A task that was to be made so long ago is made again.
 const LATE_MS: i64 = 3_000;
 /// Tasks that are made again in one round.
@@ -116,48 +116,37 @@ impl Following {
         let made_at = self.events.made_at();
         // A stream that was made anew is read from its beginning.
         let from = if made_at == known.stream_made_at { known.sequence + 1 } else { 1 };
-        let filter = subject::events_of(event::TASK, None);
+        let filter = subject::events_of(event::TASK);
         let follower = self.events.follow(filter, from).ahead(MAX_AHEAD);
         Some(At { follower, made_at: known.stream_made_at, stream: made_at, passed: 0 })
     }
 
+    /// A message is applied whole: what it tells moves items in one write, with its place.
     async fn take(&self, shard: &Arc<Shard>, at: &mut At, published: Published) {
-        let sequence = published.entry.sequence;
-        let place = Place { stream_made_at: at.stream, sequence };
-        let task = task_of(&published.entry.subject);
-        let Some(task) = task.filter(|task| shard.look(|state| state.is_linked(task))) else {
+        let place = Place { stream_made_at: at.stream, sequence: published.entry.sequence };
+        let mut moves = told(&published);
+        moves.retain(|moved| shard.look(|state| state.is_linked(&moved.task)));
+        if moves.is_empty() {
             at.passed += 1;
-            if at.passed >= PLACE_AFTER_EVENTS {
+            if at.passed >= PLACE_AFTER_MESSAGES {
                 at.passed = 0;
                 // Should it fail, events of other tasks are passed over once more.
                 let _ = shard.call(PlanRequest::Followed(place)).await;
             }
             return;
-        };
-        let told: TaskEvent = match serde_json::from_slice(&published.entry.body) {
-            Ok(told) => told,
-            Err(why) => {
-                tracing::error!(%task, %why, "an event of a task cannot be read; passed over");
-                return;
-            }
-        };
+        }
         at.passed = 0;
-        let moved = TaskMoved {
-            task,
-            event: told.event,
-            by: told.by,
-            reason: told.reason,
-            place: Some(place),
-        };
-        let request = PlanRequest::TaskMoved(Box::new(moved));
-        match shard.call(request).await {
-            Ok(PlanAnswer::Moved(Some(edited))) => {
-                if let Some(batch) = &edited.batch {
-                    self.plans.tell(&edited.receipt.plan_id, batch).await;
+        match shard.call(PlanRequest::TasksMoved { moves, place }).await {
+            Ok(PlanAnswer::Moved(edits)) => {
+                for edited in edits {
+                    if let Some(batch) = &edited.batch {
+                        self.plans.tell(&edited.receipt.plan_id, batch).await;
+                    }
                 }
             }
             Ok(_) => {}
-            Err(fault) => tracing::warn!(%fault, "an item was not moved"),
+            // Whoever owns the shard next follows from the same place.
+            Err(fault) => tracing::warn!(%fault, "items were not moved"),
         }
     }
 
@@ -188,11 +177,25 @@ struct At {
     made_at: Timestamp,
     /// The stream that is read.
     stream: Timestamp,
-    /// Events of other tasks since a place was written down.
+    /// Messages about other tasks since a place was written down.
     passed: u64,
 }
 
-/// `troupe.v1.event.task.<id>.<event>`
-fn task_of(subject: &str) -> Option<TaskId> {
-    subject.split('.').nth(4).and_then(|id| Name::parse(id).ok())
+/// What a message of the event stream tells of tasks.
+fn told(published: &Published) -> Vec<TaskMoved> {
+    let events = match published.events::<TaskEvent>() {
+        Ok(events) => events,
+        Err(why) => {
+            let subject = &published.entry.subject;
+            tracing::error!(subject, %why, "no events of tasks; passed over");
+            Vec::new()
+        }
+    };
+    let moved = |told: TaskEvent| TaskMoved {
+        task: told.task_id,
+        event: told.event,
+        by: told.by,
+        reason: told.reason,
+    };
+    events.into_iter().map(|event| moved(event.data)).collect()
 }

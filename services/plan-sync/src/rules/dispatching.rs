@@ -160,32 +160,34 @@ impl PlanState {
         }
     }
 
-    /// Something happened to a task.
-    pub(super) fn task_moved(
+    /// Things happened to tasks. What is told once more moves nothing.
+    pub(super) fn tasks_moved(
         &mut self,
-        moved: &TaskMoved,
+        moves: &[TaskMoved],
+        place: Place,
         now: Timestamp,
-    ) -> Result<Option<Edited>, Fault> {
-        if let (Some(place), Some(known)) = (moved.place, self.followed)
-            && place.stream_made_at == known.stream_made_at
-            && place.sequence <= known.sequence
-        {
-            return Ok(None);
+    ) -> Vec<Edited> {
+        let known = self.followed.filter(|known| known.stream_made_at == place.stream_made_at);
+        if known.is_some_and(|known| place.sequence <= known.sequence) {
+            return Vec::new();
         }
-        let link = self.links.get(&moved.task).cloned();
-        let mut edited = None;
-        if let (Some(link), Some(effect)) = (link, effect_of(moved.event)) {
-            edited = self.move_item_of(&link, moved, effect, now)?;
+        let mut edited = Vec::new();
+        for moved in moves {
+            let link = self.links.get(&moved.task).cloned();
+            let (Some(link), Some(effect)) = (link, effect_of(moved.event)) else { continue };
+            match self.move_item_of(&link, moved, effect, now) {
+                Ok(edit) => edited.extend(edit),
+                // A plan that is full stays as it is; its task goes on.
+                Err(fault) => tracing::warn!(%fault, task = %moved.task, "an item was not moved"),
+            }
             if effect.over {
                 self.draft(Record::Unlinked { task: moved.task.clone() });
             }
         }
-        if let Some(place) = moved.place
-            && self.followed.is_some()
-        {
+        if self.followed.is_some() {
             self.draft(Record::Followed(place));
         }
-        Ok(edited)
+        edited
     }
 
     fn move_item_of(

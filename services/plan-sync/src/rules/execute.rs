@@ -56,7 +56,9 @@ pub fn execute(
             state.confirm(&task);
             Ok(PlanAnswer::Done)
         }
-        Q::TaskMoved(moved) => Ok(PlanAnswer::Moved(state.task_moved(&moved, now)?.map(Box::new))),
+        Q::TasksMoved { moves, place } => {
+            Ok(PlanAnswer::Moved(state.tasks_moved(&moves, place, now)))
+        }
         Q::Followed(place) => {
             state.followed_to(place);
             Ok(PlanAnswer::Done)

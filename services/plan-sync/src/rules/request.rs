@@ -96,8 +96,11 @@ pub enum PlanRequest {
     Confirm {
         task: TaskId,
     },
-    /// Something happened to a task.
-    TaskMoved(Box<TaskMoved>),
+    /// Things happened to tasks, up to `place` in the stream of events.
+    TasksMoved {
+        moves: Vec<TaskMoved>,
+        place: Place,
+    },
     /// Nothing more is known of tasks up to here.
     Followed(Place),
     /// Snapshot and history of an object are in the archive, and `snapshot` is what it is there.
@@ -131,8 +134,6 @@ pub struct TaskMoved {
     pub by: Option<AgentId>,
     /// Why.
     pub reason: Option<String>,
-    /// Where in the stream of events it stands; none where the task was read.
-    pub place: Option<Place>,
 }
 
 /// What an edit came to, with the batch for whoever listens.
@@ -167,7 +168,7 @@ pub struct Taken {
 #[allow(missing_docs)] // the requests of the same names say it
 pub enum PlanAnswer {
     Edited(Box<Edited>),
-    Moved(Option<Box<Edited>>),
+    Moved(Vec<Edited>),
     Taken(Box<Taken>),
     Plan(Box<PlanReply>),
     Page(PlanPage),

@@ -84,12 +84,12 @@ pub async fn told(bus: &Bus, plan: &str) -> Vec<PlanEvent> {
     use troupe_bus::port::Log;
     let log = bus.open_stream(&stream::events(), 1).await.unwrap();
     let mut told = Vec::new();
-    let filter = troupe_contract::subject::events_of(PLAN, None);
+    let filter = troupe_contract::subject::events_of(PLAN);
     log.read(&filter, 0, &mut |entry| {
-        let event: PlanEvent = serde_json::from_slice(&entry.body).unwrap();
-        if event.plan_id.as_str() == plan {
-            told.push(event);
-        }
+        let events = troupe_contract::event::decode::<PlanEvent>(&entry.body).unwrap();
+        told.extend(
+            events.into_iter().map(|event| event.data).filter(|e| e.plan_id.as_str() == plan),
+        );
     })
     .await
     .unwrap();
