@@ -1,6 +1,7 @@
 //! Agents that hold tasks: a graph of them, all claimed and started.
 
 use anyhow::{Context, Result, ensure};
+use tokio::task::JoinSet;
 use troupe_bus::Bus;
 use troupe_contract::progress::{ProgressStats, Summary, SummaryRequest};
 use troupe_contract::registry::Empty;
@@ -53,21 +54,15 @@ impl Holders {
         for number in 0..sizes.connections {
             agents.push(Agent::join(url, &format!("agent-{number}"), &[]).await?);
         }
-        let takes = (0..sizes.connections).map(|agent| {
-            let bus = &agents[agent].bus;
-            let count = (agent..sizes.tasks).step_by(sizes.connections).count();
-            async move {
-                let mut held = Vec::with_capacity(count);
-                for _ in 0..count {
-                    let next = NextRequest { wait_ms: 10_000, start: true };
-                    let claimed = ask::<Next>(bus, &next).await?.task.context("a task")?;
-                    let (task, epoch) = (claimed.task.id.clone(), claimed.task.epoch);
-                    held.push(Held { task, epoch, agent });
-                }
-                Ok::<_, anyhow::Error>(held)
-            }
-        });
-        let held = futures::future::try_join_all(takes).await?.concat();
+        let mut taking = JoinSet::new();
+        for (number, agent) in agents.iter().enumerate() {
+            let count = (number..sizes.tasks).step_by(sizes.connections).count();
+            taking.spawn(take_some(agent.bus.clone(), number, count));
+        }
+        let mut held = Vec::with_capacity(sizes.tasks);
+        while let Some(taken) = taking.join_next().await {
+            held.extend(taken.context("an agent panicked")??);
+        }
         let holders = Self { agents, held, graph, operator };
         holders.until_heard().await?;
         Ok(holders)
@@ -93,4 +88,16 @@ impl Holders {
     pub(super) async fn reports(&self) -> Result<u64> {
         Ok(ask::<ProgressStats>(&self.operator, &Empty {}).await?.reports)
     }
+}
+
+/// An agent claims and starts so many.
+async fn take_some(bus: Bus, agent: usize, count: usize) -> Result<Vec<Held>> {
+    let mut held = Vec::with_capacity(count);
+    for _ in 0..count {
+        let next = NextRequest { wait_ms: 10_000, start: true };
+        let claimed = ask::<Next>(&bus, &next).await?.task.context("a task")?;
+        let (task, epoch) = (claimed.task.id.clone(), claimed.task.epoch);
+        held.push(Held { task, epoch, agent });
+    }
+    Ok(held)
 }

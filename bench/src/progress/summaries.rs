@@ -2,16 +2,16 @@
 
 use std::time::Instant;
 
-use anyhow::{Result, ensure};
-use futures::StreamExt;
-use futures::stream;
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
+use tokio::task::JoinSet;
+use troupe_bus::Bus;
 use troupe_contract::progress::{
     Bottlenecks, BottlenecksRequest, Estimate, EstimateRequest, Report, ReportRequest, Summary,
     SummaryRequest,
 };
 
-use super::holders::Holders;
+use super::holders::{Held, Holders};
 use super::options::Sizes;
 use super::reports::request;
 use crate::agents::ask;
@@ -62,23 +62,34 @@ pub(super) async fn run(holders: &Holders, reports: u64, sizes: &Sizes) -> Resul
 
 async fn fill(holders: &Holders, wanted: u64, in_flight: usize) -> Result<()> {
     let missing = wanted.saturating_sub(holders.reports().await?);
-    let all = holders.held.iter().cycle().take(missing as usize);
-    let mut sent = stream::iter(all.map(|held| {
-        let bus = holders.agents[held.agent].bus.clone();
-        // With an expectation, so that estimates have something to stand on.
-        let request = ReportRequest {
-            percentage: None,
-            estimated_remaining_minutes: Some(5.0),
-            ..request(held, 0)
-        };
-        async move { ask::<Report>(&bus, &request).await }
-    }))
-    .buffer_unordered(in_flight);
-    while let Some(stored) = sent.next().await {
-        stored?;
+    let rounds = missing.div_ceil(holders.held.len() as u64);
+    let mut sending = JoinSet::new();
+    for worker in 0..in_flight.min(holders.held.len()) {
+        let own = holders.held.iter().skip(worker).step_by(in_flight);
+        let own = own.map(|held| (holders.agents[held.agent].bus.clone(), held.clone())).collect();
+        sending.spawn(send(own, rounds));
+    }
+    while let Some(sent) = sending.join_next().await {
+        sent.context("a worker panicked")??;
     }
     let reports = holders.reports().await?;
     ensure!(reports >= wanted, "{reports} of {wanted} reports are stored");
+    Ok(())
+}
+
+/// So many reports of each task.
+async fn send(own: Vec<(Bus, Held)>, rounds: u64) -> Result<()> {
+    for _ in 0..rounds {
+        for (bus, held) in &own {
+            // With an expectation, so that estimates have something to stand on.
+            let request = ReportRequest {
+                percentage: None,
+                estimated_remaining_minutes: Some(5.0),
+                ..request(held, 0)
+            };
+            ask::<Report>(bus, &request).await?;
+        }
+    }
     Ok(())
 }
 
