@@ -39,7 +39,14 @@ async fn a_quick_run_measures_every_part() {
     has(&report, "/machine", &machine);
     has(&report, "/versions", &["nats_server", "troupe", "rustc", "profile"]);
 
-    let scores = ["accuracy", "out_of_scope_auroc", "calibration_error", "coverage", "precision"];
+    let scores = [
+        "accuracy",
+        "out_of_scope_auroc",
+        "calibration_error",
+        "calibration_error_of_chance",
+        "coverage",
+        "precision",
+    ];
     has(&report, "/accuracy", &["model", "embedded_per_s"]);
     for set in 0..2 {
         for shots in 0..3 {

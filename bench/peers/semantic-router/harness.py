@@ -86,6 +86,20 @@ def calibration_error(stated, right):
     return float(np.abs(off).sum() / max(len(stated), 1))
 
 
+def calibration_error_of_chance(stated):
+    """What is to be expected where every stated probability is true: how far the number of right ones
+    is from what it should be, in each bin, on average."""
+    stated = np.asarray(stated)
+    bins = np.minimum((stated * BINS).astype(int), BINS - 1)
+    off = 0.0
+    for bin in range(BINS):
+        likely = np.ones(1)
+        for probability in stated[bins == bin]:
+            likely = np.convolve(likely, [1 - probability, probability])
+        off += (likely * np.abs(np.arange(len(likely)) - stated[bins == bin].sum())).sum()
+    return float(off / max(len(stated), 1))
+
+
 def build(routes, rows, aggregation, index):
     """A router over an index, which is filled the first time."""
     missing = [
@@ -183,6 +197,7 @@ def measure_one(case, rows, aggregation, index, indexes):
         "accuracy": float(right.mean()),
         "out_of_scope_auroc": area(scores, strangers),
         "calibration_error": calibration_error(stated, right),
+        "calibration_error_of_chance": calibration_error_of_chance(stated),
         "coverage": float(answers.mean()),
         "precision": float(right[answers].mean()) if answers.any() else None,
         "strangers_taken": None if taken is None else float(taken),

@@ -1,7 +1,7 @@
 //! How one router did on one case: the same numbers for us and for a peer.
 
 use serde::{Deserialize, Serialize};
-use troupe_intent::evaluate::{auroc, calibration_error};
+use troupe_intent::evaluate::{auroc, calibration_error, calibration_error_of_chance};
 
 /// How one router did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -14,6 +14,8 @@ pub struct Scores {
     /// How far stated probabilities are from the share that is right; none where nothing is stated
     /// that could be one.
     pub calibration_error: Option<f64>,
+    /// How far they would be from it by chance alone, if each of them were true: with few texts, far.
+    pub calibration_error_of_chance: Option<f64>,
     /// The share of texts that get an answer, with thresholds that follow from the examples alone.
     pub coverage: Option<f64>,
     /// The share of these answers that are right.
@@ -47,6 +49,7 @@ impl Scores {
         let scopes = |said: &[Said]| said.iter().map(|said| said.scope).collect::<Vec<_>>();
         let stated: Vec<(f32, bool)> =
             inside.iter().map(|said| (said.probability, said.right)).collect();
+        let said: Vec<f32> = stated.iter().map(|(probability, _)| *probability).collect();
         let count = |said: &[Said], of: fn(&Said) -> bool| said.iter().filter(|s| of(s)).count();
         let answered = count(inside, |said| said.answers);
         let right = count(inside, |said| said.answers && said.right);
@@ -55,6 +58,7 @@ impl Scores {
             out_of_scope_auroc: (!outside.is_empty())
                 .then(|| auroc(&scopes(inside), &scopes(outside)).into()),
             calibration_error: Some(calibration_error(&stated).into()),
+            calibration_error_of_chance: Some(calibration_error_of_chance(&said).into()),
             coverage: share(answered, inside.len()),
             precision: share(right, answered),
             strangers_taken: share(count(outside, |said| said.answers), outside.len()),
@@ -72,6 +76,7 @@ impl Scores {
             accuracy: some(|one| Some(one.accuracy)).unwrap_or_default(),
             out_of_scope_auroc: some(|one| one.out_of_scope_auroc),
             calibration_error: some(|one| one.calibration_error),
+            calibration_error_of_chance: some(|one| one.calibration_error_of_chance),
             coverage: some(|one| one.coverage),
             precision: some(|one| one.precision),
             strangers_taken: some(|one| one.strangers_taken),

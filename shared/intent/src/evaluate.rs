@@ -2,7 +2,7 @@
 
 use crate::examples::mix;
 
-/// Bins of the calibration error, each with as many decisions as the others.
+/// Bins of the calibration error, of equal width.
 const BINS: usize = 15;
 
 /// The share of pairs that are equal; 0 without any.
@@ -16,12 +16,41 @@ pub fn accuracy<T: PartialEq>(pairs: &[(T, T)]) -> f32 {
 pub fn calibration_error(decisions: &[(f32, bool)]) -> f32 {
     let mut bins = [(0.0_f64, 0.0_f64); BINS];
     for (probability, right) in decisions {
-        let bin = ((probability * BINS as f32) as usize).min(BINS - 1);
+        let bin = bin_of(*probability);
         bins[bin].0 += f64::from(*probability);
         bins[bin].1 += f64::from(u8::from(*right));
     }
     let off: f64 = bins.iter().map(|(stated, right)| (stated - right).abs()).sum();
     (off / decisions.len().max(1) as f64) as f32
+}
+
+/// The calibration error that is to be expected where every stated probability is true: with few
+/// decisions chance alone makes one.
+///
+/// Of each bin the exact mean distance between how many are right and how many should be.
+pub fn calibration_error_of_chance(probabilities: &[f32]) -> f32 {
+    let mut off = 0.0;
+    for bin in 0..BINS {
+        let stated = probabilities.iter().filter(|probability| bin_of(**probability) == bin);
+        // How likely each number of right ones is.
+        let mut likely = vec![1.0_f64];
+        let mut sum = 0.0;
+        for probability in stated.map(|probability| f64::from(*probability)) {
+            likely.push(0.0);
+            for right in (0..likely.len()).rev() {
+                let fewer = if right == 0 { 0.0 } else { likely[right - 1] };
+                likely[right] = likely[right] * (1.0 - probability) + fewer * probability;
+            }
+            sum += probability;
+        }
+        let each = likely.iter().enumerate();
+        off += each.map(|(right, likely)| likely * (right as f64 - sum).abs()).sum::<f64>();
+    }
+    (off / probabilities.len().max(1) as f64) as f32
+}
+
+fn bin_of(probability: f32) -> usize {
+    ((probability * BINS as f32) as usize).min(BINS - 1)
 }
 
 /// The area under the ROC curve: how likely a score of `inside` is larger than one of `outside`.
@@ -95,6 +124,21 @@ mod tests {
         assert!(calibration_error(&honest) < 1e-4);
         let boasting: Vec<(f32, bool)> = (0..100).map(|at| (0.95, at % 2 == 0)).collect();
         assert!((calibration_error(&boasting) - 0.45).abs() < 1e-4);
+    }
+
+    #[test]
+    fn chance_makes_an_error_that_grows_smaller_with_more_decisions() {
+        // One decision with 0.75 is off by 0.25 three times in four, and by 0.75 else.
+        assert!((calibration_error_of_chance(&[0.75]) - 0.375).abs() < 1e-6);
+        // Two in one bin: 2 right (9/16), 1 (6/16) or 0 (1/16) of 1.5.
+        let two = (9.0 * 0.5 + 6.0 * 0.5 + 1.5) / 16.0 / 2.0;
+        assert!((calibration_error_of_chance(&[0.75, 0.75]) - two).abs() < 1e-6);
+        // For many it is that of the normal curve.
+        let many = calibration_error_of_chance(&[0.75; 1_000]);
+        let normal = (2.0 / std::f32::consts::PI * 0.75 * 0.25 / 1_000.0).sqrt();
+        assert!((many - normal).abs() < 1e-4, "{many} {normal}");
+        assert!(calibration_error_of_chance(&[]).abs() < 1e-6);
+        assert!(calibration_error_of_chance(&[1.0, 0.0]).abs() < 1e-6);
     }
 
     #[test]
