@@ -87,7 +87,9 @@ fn retry_wait(shared: &Shared, fault: &Fault) -> Duration {
 
 /// The registry has forgotten this agent (its data was lost, or we were away for very long).
 async fn register_again(shared: &Shared) -> Result<(), Fault> {
-    let request = shared.declaration.request(shared.troupe.name(), None);
+    // The same life: what it has in its hands is not given to others.
+    let session_id = shared.state.lock().session_id.clone();
+    let request = shared.declaration.request(shared.troupe.name(), Some(session_id));
     let registered = shared.troupe.call::<Register>(&request).await?;
     tracing::info!(session_id = %registered.agent.session_id, "registered again");
     let mut state = shared.state.lock();

@@ -8,6 +8,8 @@
 //! Messages: [`Troupe::send`] and [`Troupe::request`] say something, a [`Mailbox`] yields what others
 //! say as [`HeldMessage`]s, and a [`Conversation`] takes part in a session.
 //!
+//! Plans: a [`PlanReplica`] is the agent's own copy of a plan, edited online and offline.
+//!
 //! Invariant: what this crate sends again is idempotent (a poll by its command id, a write by task,
 //! epoch and holder, a message by its id), so that an answer that was lost on the way is never work
 //! that was lost.
@@ -21,6 +23,7 @@ mod held;
 mod mailbox;
 mod messages;
 mod patience;
+mod plan;
 mod progress;
 mod received;
 mod renewal;
@@ -35,6 +38,7 @@ pub use declaration::Declaration;
 pub use held::HeldTask;
 pub use mailbox::{Mailbox, MailboxSettings};
 pub use patience::{Patience, insist};
+pub use plan::{Link, LinkSettings, PlanReplica, SyncStatus};
 pub use received::HeldMessage;
 pub use responses::Responses;
 pub use session::{AgentSession, SessionEnd};

@@ -1,6 +1,6 @@
 //! Watching over one hold: is the task still ours?
 //!
-//! Two sources tell. The task's own events say it at once, without any promise that they arrive. A
+//! Two sources tell. The events that take a task away come to its holder at once, without any promise that they arrive. A
 //! renewal at half of every lease says it for certain: `stale_epoch` is the end of the hold. A
 //! server that is away says nothing, and nothing is concluded from its silence: the epoch keeps late
 //! writes out, and the first answer after the silence tells.
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use troupe_bus::events::{Heard, Listener};
-use troupe_contract::event::{TASK, TaskEvent, TaskEventKind};
+use troupe_contract::event::{TaskEvent, TaskEventKind};
 use troupe_contract::subject;
 use troupe_contract::work::{Extend, ExtendRequest};
 use troupe_domain::{AgentId, Code, Fault, TaskId};
@@ -73,7 +73,7 @@ fn half(lease: Duration) -> Duration {
 }
 
 async fn listen(troupe: &Troupe, hold: &Hold) -> Option<Listener> {
-    match troupe.bus().listen(&subject::events_of(TASK, Some(&hold.task_id))).await {
+    match troupe.bus().listen(&subject::hold(&hold.holder, &hold.task_id)).await {
         Ok(events) => Some(events),
         Err(why) => {
             tracing::warn!(%why, task_id = %hold.task_id, "no events of the task; renewals will tell");
@@ -120,8 +120,8 @@ fn judge_fault(fault: &Fault) -> Option<Loss> {
 }
 
 fn judge_event(hold: &Hold, heard: &Heard) -> Option<Loss> {
-    match heard.decode::<TaskEvent>() {
-        Ok(event) => judge(hold, &event),
+    match heard.events::<TaskEvent>() {
+        Ok(events) => events.iter().find_map(|event| judge(hold, &event.data)),
         Err(why) => {
             tracing::debug!(%why, subject = heard.subject, "an event that cannot be read");
             None

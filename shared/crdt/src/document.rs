@@ -181,10 +181,22 @@ impl Document {
         }
     }
 
+    /// Checks everything but the signature: a batch that is `Ready` after that will be applied.
+    pub fn check(&self, signed: &SignedBatch) -> Result<Standing, Fault> {
+        let standing = self.standing(signed)?;
+        if standing == Standing::Ready {
+            let batch = signed.batch();
+            self.check_lamport(batch)?;
+            self.check_room(batch)?;
+            self.seen_by(batch)?;
+        }
+        Ok(standing)
+    }
+
     /// Applies a batch whose signature was checked, such as one from a log of one's own. Everything else
     /// is checked.
     pub fn apply_verified(&mut self, signed: &SignedBatch) -> Result<(), Fault> {
-        match self.standing(signed)? {
+        match self.check(signed)? {
             Standing::Known => return Ok(()),
             Standing::Early(_) => {
                 return Err(Fault::precondition("the batch rests on others that are not here"));
@@ -192,8 +204,6 @@ impl Document {
             Standing::Ready => {}
         }
         let batch = signed.batch();
-        self.check_lamport(batch)?;
-        self.check_room(batch)?;
         let seen = self.seen_by(batch)?;
         let context = Seen { actor: &batch.agent, clock: &seen };
         for (index, operation) in batch.operations.iter().enumerate() {

@@ -238,6 +238,16 @@ impl Replica {
         Ok(applied)
     }
 
+    /// Applies a batch from the own log: one whose signature was checked, and that rests on nothing
+    /// that is not here.
+    pub fn replay(&mut self, signed: Arc<SignedBatch>) -> Result<(), Fault> {
+        if self.document.standing(&signed)? != Standing::Known {
+            self.document.apply_verified(&signed)?;
+            self.history.push(signed);
+        }
+        Ok(())
+    }
+
     /// What a replica at this version lacks.
     pub fn missing(&self, vector: &VectorClock) -> Delta {
         if vector.covers(self.history.horizon()) {

@@ -1,0 +1,177 @@
+//! What replicas tell each other over the bus, so that they converge without the service.
+//!
+//! A replica tells its version now and then: often while the service is away, seldom otherwise. Whoever
+//! has more answers with what is missing, after a short random wait in which the answers of others count;
+//! whoever has less tells its own version, which is the question. Only batches travel, never snapshots:
+//! what a peer says is believed as far as it is signed.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use troupe_contract::plan::Bytes64;
+use troupe_contract::subject;
+use troupe_crdt::SignedBatch;
+use troupe_domain::VectorClock;
+
+use super::Shared;
+use crate::Troupe;
+
+/// Bytes of batches in one message to peers.
+const MAX_TOLD_BYTES: usize = 256 * 1024;
+/// Batches in one message to peers.
+const MAX_TOLD_BATCHES: usize = 512;
+/// Bytes of a message of a peer that are looked at.
+const MAX_HEARD_BYTES: usize = 1024 * 1024;
+
+/// What a replica tells its peers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Told {
+    /// What it has, and the hash of its state, hexadecimal.
+    Digest {
+        /// How many batches of each replica.
+        vector: VectorClock,
+        /// The hash at this version.
+        state_hash: String,
+    },
+    /// Batches that others may lack.
+    Batches(Vec<Bytes64>),
+}
+
+/// What hearing something leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Reaction {
+    /// Nothing.
+    None,
+    /// The peer at this version lacks something that is here.
+    Answer(VectorClock),
+    /// Something is missing here.
+    Ask,
+    /// These batches are on the air: nobody needs to tell them again.
+    Heard(Vec<Arc<SignedBatch>>),
+    /// The states differ at one version: the service decides.
+    Differ,
+}
+
+impl Shared {
+    pub(super) async fn tell_digest(&self, troupe: &Troupe) {
+        let (vector, hash) = {
+            let state = self.state.lock();
+            let document = state.replica.document();
+            (document.vector(), document.hash())
+        };
+        self.tell(troupe, &Told::Digest { vector, state_hash: hash.to_string() }).await;
+    }
+
+    /// Tells what a replica at this version lacks, as far as it fits into one message. Gives the version
+    /// that it has then, if there is more.
+    pub(super) async fn tell_missing(
+        &self,
+        troupe: &Troupe,
+        mut vector: VectorClock,
+    ) -> Option<VectorClock> {
+        let batches = {
+            let state = self.state.lock();
+            let history = state.replica.history();
+            if !vector.covers(history.horizon()) {
+                // It is behind the horizon: the service has a snapshot for it.
+                return None;
+            }
+            history.since(&vector)
+        };
+        let told = self.tell_batches(troupe, &batches).await;
+        for batch in &batches[..told] {
+            vector.raise(&batch.batch().agent, batch.batch().seq).ok()?;
+        }
+        (told < batches.len()).then_some(vector)
+    }
+
+    /// Tells own batches after this number; gives the last one.
+    pub(super) async fn tell_own(&self, troupe: &Troupe, after: u64) -> u64 {
+        let own: Vec<_> = {
+            let state = self.state.lock();
+            let history = state.replica.history();
+            let last = state.replica.document().seq(&self.agent);
+            (after + 1..=last).filter_map(|seq| history.get(&self.agent, seq).cloned()).collect()
+        };
+        let told = self.tell_batches(troupe, &own).await;
+        // What did not fit follows from the versions that peers exchange.
+        own[..told].last().map_or(after, |batch| batch.batch().seq)
+    }
+
+    /// Tells the first batches, as many as fit. Gives how many those are.
+    async fn tell_batches(&self, troupe: &Troupe, batches: &[Arc<SignedBatch>]) -> usize {
+        let mut bytes = 0;
+        let fitting = batches.iter().take(MAX_TOLD_BATCHES).take_while(|batch| {
+            let is_first = bytes == 0;
+            bytes += batch.bytes().len();
+            is_first || bytes <= MAX_TOLD_BYTES
+        });
+        let batches: Vec<_> = fitting.map(|batch| Bytes64(batch.shared_bytes())).collect();
+        let told = batches.len();
+        if told > 0 {
+            self.tell(troupe, &Told::Batches(batches)).await;
+        }
+        told
+    }
+
+    async fn tell(&self, troupe: &Troupe, told: &Told) {
+        match serde_json::to_vec(told) {
+            Ok(body) => {
+                let to = subject::object_peer(&self.object, &self.agent);
+                troupe.bus().tell(to, body.into()).await;
+            }
+            Err(why) => tracing::warn!(%why, "a message to peers cannot be written"),
+        }
+    }
+
+    /// Hears what a peer tells. What is no good is said in the log, and changes nothing.
+    pub(super) fn hear(&self, sender: &str, body: &[u8]) -> Reaction {
+        if sender == self.agent.as_str() || body.len() > MAX_HEARD_BYTES {
+            return Reaction::None;
+        }
+        match serde_json::from_slice(body) {
+            Ok(Told::Digest { vector, state_hash }) => self.hear_digest(vector, &state_hash),
+            Ok(Told::Batches(batches)) => {
+                let taken = batches.iter().take(MAX_TOLD_BATCHES);
+                Reaction::Heard(taken.filter_map(|b| self.hear_batch(sender, b.as_ref())).collect())
+            }
+            Err(why) => {
+                tracing::debug!(sender, %why, "a peer told what is not understood");
+                Reaction::None
+            }
+        }
+    }
+
+    fn hear_digest(&self, theirs: VectorClock, state_hash: &str) -> Reaction {
+        let state = self.state.lock();
+        let document = state.replica.document();
+        let ours = document.vector();
+        if !document.covers(&theirs) {
+            return Reaction::Ask;
+        }
+        if !theirs.covers(&ours) {
+            return Reaction::Answer(theirs);
+        }
+        if document.hash().to_string() == state_hash { Reaction::None } else { Reaction::Differ }
+    }
+
+    /// Takes a batch from the air. Gives it if it is a batch, whatever became of it.
+    pub(super) fn hear_batch(&self, sender: &str, bytes: &[u8]) -> Option<Arc<SignedBatch>> {
+        let signed = match SignedBatch::decode(bytes) {
+            Ok(signed) => Arc::new(signed),
+            Err(fault) => {
+                tracing::debug!(sender, %fault, "a peer told what is no batch");
+                return None;
+            }
+        };
+        match self.receive(signed.clone()) {
+            Ok(receipt) if receipt.awaited.is_empty() => {}
+            Ok(_) => self.gap.notify_one(),
+            Err(refusal) => {
+                tracing::debug!(sender, fault = %refusal.fault(), "a batch is refused");
+            }
+        }
+        Some(signed)
+    }
+}
