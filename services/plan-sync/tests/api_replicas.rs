@@ -253,7 +253,7 @@ async fn conflicts_are_told_with_both_sides_and_decided_by_who_may() {
     assert_eq!(conflict.losers.len(), 1);
     assert_eq!(conflict.field.as_deref(), Some("description"));
     let sides: std::collections::BTreeSet<_> =
-        [&conflict.winner.by, &conflict.losers[0].by].map(|by| by.to_string()).into();
+        [&conflict.winner.by, &conflict.losers[0].by].map(ToString::to_string).into();
     assert_eq!(sides, ["ann".to_owned(), "bob".to_owned()].into());
     assert_eq!(conflict.merged.as_deref(), Some("ONE\ntwo\nTHREE\n"));
     let decide = |choice: serde_json::Value| json!({"plan_id": "p", "conflict_id": conflict.id, "choice": choice});

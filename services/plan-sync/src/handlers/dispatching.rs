@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
 use troupe_bus::{Bus, Call, CallOptions};
 use troupe_contract::plan::{DispatchReply, DispatchRequest, DispatchedItem};
 use troupe_contract::work;
@@ -11,10 +12,12 @@ use troupe_domain::{Code, Fault, Json, Role, TaskId};
 
 use super::{Plans, answer_of, deadline, page_rows};
 use crate::rules::record::{NewLink, Place};
-use crate::rules::request::PlanRequest;
+use crate::rules::request::{PlanAnswer, PlanRequest};
 
 /// How long the work service may take to make one task.
 const CREATE_WITHIN: Duration = Duration::from_secs(5);
+/// Tasks that are made at once.
+const MAX_CREATED_AT_ONCE: usize = 16;
 
 /// `plan.dispatch`
 ///
@@ -26,7 +29,7 @@ pub async fn dispatch(plans: &Plans, call: Call<DispatchRequest>) -> Result<Disp
     let until = deadline(&call);
     let ready = PlanRequest::Ready { plan: plan_id.clone(), item_ids, limit: rows };
     let (items, left) = match plans.ask(&plan_id, ready, until).await? {
-        crate::rules::request::PlanAnswer::Ready { items, left } => (items, left),
+        PlanAnswer::Ready { items, left } => (items, left),
         other => return Err(other.unexpected()),
     };
     if items.is_empty() {
@@ -51,21 +54,40 @@ pub async fn dispatch(plans: &Plans, call: Call<DispatchRequest>) -> Result<Disp
     if let Some(batch) = &edited.batch {
         plans.tell(&plan_id, batch).await;
     }
-    let mut dispatched = Vec::new();
-    for (item, NewLink { item: item_id, task: task_id, role }) in items.iter().zip(links) {
-        if !edited.receipt.item_ids.contains(&item_id) {
-            continue;
+    let linked = items.into_iter().zip(links);
+    let linked: Vec<_> =
+        linked.filter(|(_, link)| edited.receipt.item_ids.contains(&link.item)).collect();
+    // What is not made by then is made later.
+    let _ = tokio::time::timeout_at(until, make_all(plans, &plan_id, &linked)).await;
+    let dispatched = linked.into_iter().map(|(item, link)| DispatchedItem {
+        item_id: link.item,
+        task_id: link.task,
+        status: item.status,
+    });
+    Ok(DispatchReply { dispatched: dispatched.collect(), left })
+}
+
+async fn make_all(plans: &Plans, plan: &ObjectId, linked: &[(PlanItem, NewLink)]) {
+    for some in linked.chunks(MAX_CREATED_AT_ONCE) {
+        let mut making = Vec::with_capacity(some.len());
+        for (item, link) in some {
+            making.push(make(plans, plan, item, link));
         }
-        match create(&plans.bus, &plan_id, item, &task_id, role).await {
-            Ok(()) => {
-                let confirm = PlanRequest::Confirm { task: task_id.clone() };
-                plans.ask(&plan_id, confirm, until).await?;
-            }
-            Err(why) => tracing::warn!(%why, task = %task_id, "a task is made later"),
-        }
-        dispatched.push(DispatchedItem { item_id, task_id, status: item.status });
+        futures::future::join_all(making).await;
     }
-    Ok(DispatchReply { dispatched, left })
+}
+
+/// Makes one task, and remembers that it is there.
+async fn make(plans: &Plans, plan: &ObjectId, item: &PlanItem, link: &NewLink) {
+    let task = &link.task;
+    let confirm = PlanRequest::Confirm { task: task.clone() };
+    let made = match create(&plans.bus, plan, item, task, link.role.clone()).await {
+        Ok(()) => plans.ask(plan, confirm, Instant::now() + CREATE_WITHIN).await.map(|_| ()),
+        Err(why) => Err(why),
+    };
+    if let Err(why) = made {
+        tracing::warn!(%why, %task, "a task is made later");
+    }
 }
 
 /// The newest place in the event stream: what happens to tasks that are made now comes after it.
@@ -97,6 +119,7 @@ pub(crate) async fn create(
         ..TaskSpec::default()
     };
     let options = CallOptions {
+        retry_unheard: false,
         command_id: Some(format!("plan-{task}")),
         ..CallOptions::within(CREATE_WITHIN)
     };

@@ -36,6 +36,7 @@ async fn edit<R>(
         }),
     };
     let (caller, trace) = (call.caller.clone(), call.trace.clone());
+    let operation = Box::new(operation);
     let request = PlanRequest::Edit { caller, operation, key, trace };
     let edited = answer_of!(plans.ask(&object, request, deadline(call)).await?, Edited)?;
     if let Some(batch) = &edited.batch {

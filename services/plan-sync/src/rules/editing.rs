@@ -12,7 +12,7 @@ use super::merging::observed;
 use super::record::{Merged, NewLink, Record, RequestKey};
 use super::request::{Edited, Operation};
 use super::state::PlanState;
-use super::wanted::{addition, edits_of, some_text};
+use super::wanted::{addition, edits_of, placed, some_text};
 use super::{nouns, resolving};
 
 /// What an edit brings beside its operations.
@@ -48,7 +48,7 @@ impl PlanState {
         }
         let edited = self.edit_there(caller, operation, key, trace, now);
         self.drop_if_empty(id);
-        edited
+        edited.map_err(|fault| placed(operation, fault))
     }
 
     /// Begins an object that is not there; one of another kind is not what was meant.

@@ -45,7 +45,7 @@ pub enum Operation {
 pub enum PlanRequest {
     Edit {
         caller: AgentId,
-        operation: Operation,
+        operation: Box<Operation>,
         key: Option<RequestKey>,
         trace: Option<TraceContext>,
     },

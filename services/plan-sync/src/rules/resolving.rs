@@ -20,20 +20,19 @@ pub(super) fn edits(conflict: &Conflict, choice: &Choice) -> Result<Vec<Edit>, F
             let why = "this conflict has no values to choose from: edit the plan, or dismiss it";
             return Err(Fault::invalid("choice", why));
         }
-        Choice::TakeLoser { index } => match conflict.losers.get(*index) {
-            Some(side) => side.value.clone(),
-            None => {
+        Choice::TakeLoser { index } => {
+            let side = conflict.losers.get(*index).ok_or_else(|| {
                 let why = format!("there are {} losers", conflict.losers.len());
-                return Err(Fault::invalid("choice.take_loser.index", why));
-            }
-        },
-        Choice::TakeMerged {} => match &conflict.merged {
-            Some(text) => Value::String(text.clone()),
-            None => {
-                let why = "the two texts cannot be joined by themselves";
-                return Err(Fault::invalid("choice", why));
-            }
-        },
+                Fault::invalid("choice.take_loser.index", why)
+            })?;
+            side.value.clone()
+        }
+        Choice::TakeMerged {} => {
+            let text = conflict.merged.clone().ok_or_else(|| {
+                Fault::invalid("choice", "the two texts cannot be joined by themselves")
+            })?;
+            Value::String(text)
+        }
         Choice::TakeValue { value } => value.clone(),
     };
     let field = conflict.field.as_deref().unwrap_or("value");

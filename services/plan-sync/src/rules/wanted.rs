@@ -5,8 +5,9 @@ use troupe_contract::plan::{
     UpdateItemStatusRequest, UpdatePlanRequest,
 };
 use troupe_crdt::edit::{Edit, ItemChange, NewItem, PlanChange, Position};
+use troupe_crdt::operation::check_text;
 use troupe_domain::plan::{ItemId, ObjectId, PlanItemStatus};
-use troupe_domain::{AgentId, Fault};
+use troupe_domain::{AgentId, Code, Fault};
 
 use super::request::Operation;
 
@@ -104,6 +105,34 @@ pub(super) fn edits_of(operation: &Operation, caller: &AgentId) -> Result<Vec<Ed
         Operation::UpdateObject(request) => vec![of_object(&request.change, caller)],
         Operation::CreatePlan(_) | Operation::Resolve { .. } => Vec::new(),
     })
+}
+
+/// A fault names a field of an edit; the caller knows it by its place in the request.
+pub(super) fn placed(operation: &Operation, mut fault: Fault) -> Fault {
+    if fault.code != Code::InvalidArgument {
+        return fault;
+    }
+    let field = fault.details.get("field").and_then(|field| field.as_str()).unwrap_or("body");
+    let place = match operation {
+        Operation::AddItem(_) => format!("item.{field}"),
+        Operation::UpdateItem(_) if !field.starts_with("change") => format!("change.{field}"),
+        Operation::BulkUpdate(_) if !field.starts_with("changes") => format!("changes.{field}"),
+        Operation::UpdateObject(_) => format!("change.{field}"),
+        Operation::ReorderItems(_) => "item_ids".to_owned(),
+        Operation::Resolve { .. } if !field.starts_with("choice") => "choice".to_owned(),
+        Operation::UpdateStatus(_) if field == "text" => "reason".to_owned(),
+        Operation::CreatePlan(request) => match field {
+            "name" | "owner" | "collaborators" | "current_phase" | "total_phases" => return fault,
+            "description" if check_text(field, &request.description).is_err() => return fault,
+            other => format!("items.{other}"),
+        },
+        _ => return fault,
+    };
+    fault.message = match fault.message.strip_prefix(field) {
+        Some(rest) => format!("{place}{rest}"),
+        None => format!("{place}: {}", fault.message),
+    };
+    fault.with("field", place)
 }
 
 pub(super) fn some_text(text: &str) -> Option<String> {

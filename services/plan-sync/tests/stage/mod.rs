@@ -75,7 +75,7 @@ impl Stage {
 
     /// What was told so far of one plan or object.
     pub async fn events(&self, plan: &str) -> Vec<PlanEvent> {
-        told(&self.bus("observer").await, plan).await
+        Box::pin(async { told(&self.bus("observer").await, plan).await }).await
     }
 }
 
