@@ -3,14 +3,16 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use troupe_crdt::conflict::semantic::DEFAULT_SIMILARITY_MIN;
 use troupe_domain::Fault;
+use troupe_embedding::{EmbedderSettings, ModelSettings};
 use troupe_runtime::Common;
 use troupe_runtime::config::{Address, Secret};
 
 use crate::rules::state::Settings;
 
 /// The configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// What every service is told.
@@ -27,6 +29,8 @@ pub struct Config {
     pub max_bytes_per_shard: usize,
     /// Where snapshots and history go.
     pub archive: ArchiveConfig,
+    /// When two items say the same thing.
+    pub alike: AlikeConfig,
 }
 
 /// The archive: where snapshots and the history before the horizon are.
@@ -53,6 +57,52 @@ pub struct ArchiveConfig {
     /// The most bytes of batches of one object that are kept for an archive that cannot be reached;
     /// beyond it the oldest are folded into the state, and their history is lost.
     pub max_kept_bytes_per_object: usize,
+}
+
+/// When two items of a plan are told as saying the same thing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AlikeConfig {
+    /// From how much of their titles in common on, 0 to 1, where no model is asked.
+    pub similarity_min: f64,
+    /// From how much in common on a model is asked for its opinion.
+    pub candidate_min: f64,
+    /// From which similarity on a model's opinion counts as the same.
+    pub opinion_min: f64,
+    /// The model; none is asked where none is named.
+    pub model: Option<ModelSettings>,
+    /// How it is run.
+    pub embedder: EmbedderSettings,
+}
+
+impl Default for AlikeConfig {
+    fn default() -> Self {
+        Self {
+            similarity_min: DEFAULT_SIMILARITY_MIN,
+            candidate_min: 0.35,
+            opinion_min: 0.8,
+            model: None,
+            embedder: EmbedderSettings::default(),
+        }
+    }
+}
+
+impl AlikeConfig {
+    fn check(&self) -> Result<(), Fault> {
+        for (name, value) in [
+            ("alike.similarity_min", self.similarity_min),
+            ("alike.candidate_min", self.candidate_min),
+            ("alike.opinion_min", self.opinion_min),
+        ] {
+            if !(0.0..=1.0).contains(&value) {
+                return Err(Fault::invalid(name, "must be within 0 and 1"));
+            }
+        }
+        if let Some(model) = &self.model {
+            model.check().map_err(Fault::from)?;
+        }
+        self.embedder.check().map_err(Fault::from)
+    }
 }
 
 impl Default for ArchiveConfig {
@@ -88,6 +138,7 @@ impl Default for Config {
             max_objects_per_shard: 10_000,
             max_bytes_per_shard: 512 * 1024 * 1024,
             archive: ArchiveConfig::default(),
+            alike: AlikeConfig::default(),
         }
     }
 }
@@ -119,6 +170,7 @@ impl Config {
                 return Err(Fault::invalid(name, "must be more than 0"));
             }
         }
+        self.alike.check()?;
         if self.archive.bucket.is_some() && !cfg!(feature = "s3") {
             return Err(Fault::invalid("archive.bucket", "this program was built without s3"));
         }

@@ -6,5 +6,6 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    troupe_embedding::refuse_telemetry();
     troupe_runtime::main(troupe_plan_sync::NAME, troupe_plan_sync::VERSION, troupe_plan_sync::run)
 }

@@ -1,4 +1,5 @@
 //! What runs beside requests.
 
+pub mod alike;
 pub mod archiving;
 pub mod following;

@@ -13,6 +13,7 @@ use troupe_shard::{Presence, Setup, Shards, SnapshotPolicy};
 use crate::VERSION;
 use crate::config::Config;
 use crate::handlers::{self, Plans, Router};
+use crate::replica::alike::Alike;
 use crate::replica::archiving::Archivist;
 use crate::replica::following::Following;
 use crate::rules::state::PlanState;
@@ -63,6 +64,8 @@ impl Replica {
         });
         let following = Following { plans: plans.clone(), events: event_log };
         let mut background = vec![tokio::spawn(following.run())];
+        let alike = Alike::open(&router, &config.alike).context("the model")?;
+        background.push(tokio::spawn(alike.run()));
         if let Some(archive) = archive {
             background.push(tokio::spawn(Archivist { router, archive, world }.run()));
         }

@@ -15,16 +15,13 @@ use troupe_domain::task::ClaimedTask;
 use troupe_testkit::eventually;
 
 /// The registry and the work service beside plan sync.
-struct Fleet {
-    registry: troupe_registry::Replica,
-    work: troupe_work_distribution::Replica,
-}
+type Fleet = (troupe_registry::Replica, troupe_work_distribution::Replica);
 
 async fn fleet(stage: &Stage) -> Fleet {
     let bus = stage.bus("troupe-registry").await;
     let settings = troupe_registry::Config::default().settings();
     let registry = troupe_registry::Replica::start(&bus, &settings, None).await.unwrap();
-    Fleet { registry, work: work(stage).await }
+    (registry, work(stage).await)
 }
 
 async fn work(stage: &Stage) -> troupe_work_distribution::Replica {

@@ -1,7 +1,7 @@
 //! Folding records into the state. Nothing is decided here, so that a replay gives the same state.
 
 use troupe_contract::plan::PlanReceipt;
-use troupe_crdt::{AgentKey, SignedBatch};
+use troupe_crdt::{AgentKey, Change, Field, Operation, SignedBatch};
 
 use super::memory::Remembered;
 use super::merging::apply;
@@ -101,6 +101,9 @@ impl PlanState {
         let (kept, weight) = (object.kept_bytes, object.weight);
         object.keep(merged.at, signed);
         object.weight = object.document.bytes();
+        if changes_words(signed) {
+            object.worded = object.sequence;
+        }
         self.bytes = (self.bytes + object.kept_bytes + object.weight).saturating_sub(kept + weight);
         if object.check_at.is_none() {
             let wait = CHECK_AFTER_MS + (object.document.entities() / ENTITIES_PER_MS) as u64;
@@ -123,6 +126,22 @@ impl PlanState {
             self.keys.insert(Remembered { key: key.clone(), receipt });
         }
     }
+}
+
+/// Whether a batch changes what items say, or which of them are open.
+fn changes_words(signed: &SignedBatch) -> bool {
+    let words = |changes: &[Change]| {
+        changes.iter().any(|change| matches!(change.field(), Field::Title | Field::Status))
+    };
+    signed.batch().operations.iter().any(|operation| match operation {
+        Operation::AddItem { .. }
+        | Operation::DeleteItem { .. }
+        | Operation::UpdateStatus { .. }
+        | Operation::Purge { .. } => true,
+        Operation::UpdateItem { changes, .. } => words(changes),
+        Operation::BulkUpdate { updates } => updates.iter().any(|(_, changes)| words(changes)),
+        _ => false,
+    })
 }
 
 /// The answer to an edit that was just made.

@@ -108,6 +108,8 @@ pub struct Object {
     pub conflicts: BTreeMap<Name, Conflict>,
     /// When conflicts are looked for; none while nothing changed since they were.
     pub check_at: Option<Timestamp>,
+    /// The sequence of the last batch that changed what items say.
+    pub worded: u64,
     /// The last snapshot that was asked for. It is not recorded.
     pub cached: Option<Cached>,
     /// The replica that was last seen to have diverged, and at which sequence.
@@ -146,6 +148,7 @@ impl Object {
             forks: Vec::new(),
             conflicts: BTreeMap::new(),
             check_at: None,
+            worded: 0,
             cached: None,
             diverged: None,
         }

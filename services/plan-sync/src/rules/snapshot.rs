@@ -101,6 +101,7 @@ impl PlanState {
         object.pieces = line.pieces.into();
         object.next_base = line.next_base;
         object.forks = line.forks;
+        object.worded = object.sequence;
         object.conflicts = line.conflicts.into_iter().map(|c| (c.id.clone(), c)).collect();
         // Whether there are others is looked at once more: it costs little, and repeats nothing.
         let due = object.kept.back().map(|kept| kept.at).unwrap_or_default();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 use troupe_crdt::AgentKey;
-use troupe_domain::plan::{ItemId, ObjectId};
+use troupe_domain::plan::{ItemId, ObjectId, ObjectKind};
 use troupe_domain::{Fault, Role, TaskId, Timestamp};
 use troupe_shard::Drafts;
 
@@ -142,6 +142,18 @@ impl PlanState {
     /// Conflicts that nobody has decided.
     pub fn open_conflicts(&self) -> usize {
         self.objects.values().map(|object| object.conflicts.len()).sum()
+    }
+
+    /// Plans whose items say something else than they did at the sequence that `known` gives.
+    pub fn reworded(
+        &self,
+        known: impl Fn(&ObjectId) -> Option<u64>,
+    ) -> Vec<(ObjectId, u64, usize)> {
+        let plans = self.objects.iter().filter(|(_, object)| object.kind == ObjectKind::Plan);
+        plans
+            .filter(|(id, object)| object.worded > known(id).unwrap_or(0))
+            .map(|(id, object)| (id.clone(), object.worded, object.document.entities()))
+            .collect()
     }
 
     /// Whether a task is the task of an item here.
