@@ -14,7 +14,7 @@ use troupe_domain::{AgentId, Priority, Timestamp};
 
 use super::message::ask;
 use crate::args::Global;
-use crate::output::{self, short, word};
+use crate::output::{self, from_word, short, word};
 
 /// Characters of a text in a table.
 const TEXT_CHARS: usize = 60;
@@ -29,7 +29,7 @@ pub(crate) struct ShowArgs {
     #[arg(long, value_name = "SEQUENCE", conflicts_with = "at_time")]
     at: Option<u64>,
     /// As the service had it at this moment (RFC 3339).
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = from_word::<Timestamp>)]
     at_time: Option<Timestamp>,
 }
 
