@@ -206,7 +206,7 @@ async fn edits_are_seen_by_others_at_once_and_survive_a_restart_of_the_service()
     ann.edit(&[create(), add("a")]).unwrap();
     bob.until(|replica| replica.document().entities() == 1).await;
     synced(&ann).await;
-    drop(stage.service.take());
+    stage.service.take().unwrap().drain().await;
     ann.edit(&[add("b")]).unwrap();
     bob.edit(&[add("c")]).unwrap();
     converged(&[&ann, &bob]).await;

@@ -284,6 +284,19 @@ impl Replica {
         Ok(kept)
     }
 
+    /// Agents of whom another document knows another story than this replica, as far as the history
+    /// tells.
+    pub fn contradictions(&self, other: &Document) -> Vec<AgentId> {
+        let heads = other.heads().iter();
+        heads
+            .filter(|(agent, head)| {
+                let here = self.history.get(agent, head.seq);
+                here.is_some_and(|batch| batch.hash() != head.hash)
+            })
+            .map(|(agent, _)| agent.clone())
+            .collect()
+    }
+
     /// Moves the horizon: history up to this version is kept as a snapshot only.
     pub fn compact(&mut self, cut: &VectorClock) -> Result<(), Fault> {
         self.history.compact(cut)

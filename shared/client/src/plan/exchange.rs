@@ -13,8 +13,8 @@ use troupe_contract::plan::{
     Apply, ApplyRequest, Bytes64, Digest as CompareDigest, DigestRequest, Relation, Snapshot,
     SnapshotRequest, Sync, SyncRequest,
 };
-use troupe_crdt::SignedBatch;
 use troupe_crdt::limits::MAX_SNAPSHOT_BYTES;
+use troupe_crdt::{Document, SignedBatch};
 use troupe_domain::limits::{MAX_APPLY_BATCHES, MAX_APPLY_BYTES};
 use troupe_domain::{AgentId, Code, Fault, VectorClock};
 
@@ -54,7 +54,7 @@ impl Shared {
     fn note_outcome(&self, outcome: &Result<(), Fault>) {
         let mut state = self.state.lock();
         state.is_syncing = false;
-        let is_away = outcome.as_ref().is_err_and(|fault| fault.code.is_transient());
+        let is_away = outcome.as_ref().is_err_and(is_away);
         if is_away && state.service_is_up {
             self.away.notify_one();
         }
@@ -100,7 +100,11 @@ impl Shared {
             }
             for batch in &reply.batches {
                 let signed = Arc::new(SignedBatch::decode(batch.as_ref())?);
+                let is_own = signed.batch().agent == self.agent;
                 if let Err(refusal) = self.receive(signed) {
+                    if is_own {
+                        return Err(self.forked_itself());
+                    }
                     // The next comparison finds out what this means.
                     tracing::warn!(fault = %refusal.fault(), "the service has what is refused here");
                 }
@@ -216,12 +220,26 @@ impl Shared {
     /// Takes the service's snapshot. What only this replica has stays.
     async fn adopt_snapshot(&self, troupe: &Troupe) -> Result<(), Fault> {
         let bytes = self.snapshot(troupe).await?;
+        let document = Document::decode(&bytes)?;
         let mut state = self.state.lock();
         let state = &mut *state;
+        if state.replica.contradictions(&document).contains(&self.agent) {
+            return Err(self.forked_itself());
+        }
         state.replica.adopt(&bytes)?;
         state.folder.rewrite(&state.replica)?;
         self.note_change();
         Ok(())
+    }
+
+    /// This replica's folder was copied or put back: what it wrote since cannot be told to anybody.
+    fn forked_itself(&self) -> Fault {
+        let why = format!(
+            "{} told the service another story than this replica holds: begin a new folder, under a \
+             new name",
+            self.agent
+        );
+        Fault::new(Code::Conflict, why).with("agent", self.agent.as_str())
     }
 
     async fn snapshot(&self, troupe: &Troupe) -> Result<Vec<u8>, Fault> {
@@ -257,6 +275,11 @@ impl Shared {
     pub(super) fn vector(&self) -> VectorClock {
         self.state.lock().replica.document().vector()
     }
+}
+
+/// Whether a fault says that the service cannot answer now, rather than that it refuses.
+pub(super) fn is_away(fault: &Fault) -> bool {
+    fault.code.is_transient() || fault.code == Code::Internal
 }
 
 /// One attempt: whoever calls comes again.

@@ -12,6 +12,7 @@ use troupe_bus::port::{System, World};
 use troupe_contract::subject;
 use troupe_domain::{Code, Fault, VectorClock};
 
+use super::exchange::is_away;
 use super::gossip::Reaction;
 use super::{PlanReplica, Shared};
 use crate::Troupe;
@@ -83,20 +84,18 @@ async fn exchange_forever(shared: Arc<Shared>, troupe: Troupe, settings: LinkSet
     loop {
         let outcome =
             if in_full { shared.exchange(&troupe).await } else { shared.bring(&troupe).await };
-        let wait = match &outcome {
-            Ok(()) => {
-                waits = Waits::new();
-                settings.sync_interval
-            }
-            Err(fault) => {
-                tracing::debug!(%fault, object = %shared.object, "an exchange did not succeed");
-                waits.next()
-            }
-        };
+        if let Err(fault) = &outcome {
+            tracing::debug!(%fault, object = %shared.object, "an exchange did not succeed");
+        }
+        let answers = !outcome.is_err_and(|fault| is_away(&fault));
+        let wait = if answers { settings.sync_interval } else { waits.next() };
+        if answers {
+            waits = Waits::new();
+        }
         let until = Instant::now() + wait;
         in_full = tokio::select! {
-            () = shared.written.notified(), if outcome.is_ok() => false,
-            () = shared.gap.notified(), if outcome.is_ok() => true,
+            () = shared.written.notified(), if answers => false,
+            () = shared.gap.notified(), if answers => true,
             () = sleep_until(until) => true,
         };
     }
