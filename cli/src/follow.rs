@@ -51,7 +51,7 @@ pub(crate) struct Follow {
 impl Follow {
     /// Hears every event from now on: begin before the graph is created.
     pub(crate) async fn listen(troupe: &Troupe) -> Result<Listener> {
-        Ok(troupe.bus().listen(&subject::events_of(TASK, None)).await?)
+        Ok(troupe.bus().listen(&subject::events_of(TASK)).await?)
     }
 
     pub(crate) fn new(troupe: Troupe, graph_id: Name, events: Listener, timeout: Duration) -> Self {
@@ -65,9 +65,11 @@ impl Follow {
         let mut truth_due = Instant::now();
         loop {
             tokio::select! {
-                Some(event) = next_event(&mut self.events, &self.graph_id) => {
-                    self.tally.apply(&event);
-                    view.event(&event, &self.tally);
+                Some(events) = next_events(&mut self.events, &self.graph_id) => {
+                    for event in events {
+                        self.tally.apply(&event);
+                        view.event(&event, &self.tally);
+                    }
                     if self.tally.may_be_over() {
                         truth_due = Instant::now();
                     }
@@ -111,13 +113,19 @@ impl Follow {
     }
 }
 
-/// The next event of the graph; never, once the connection is closed.
-async fn next_event(events: &mut Option<Listener>, graph_id: &Name) -> Option<TaskEvent> {
+/// The next events of the graph; never, once the connection is closed.
+async fn next_events(events: &mut Option<Listener>, graph_id: &Name) -> Option<Vec<TaskEvent>> {
     while let Some(heard) = events.as_mut()?.next().await {
-        match heard.decode::<TaskEvent>() {
-            Ok(event) if event.graph_id.as_ref() == Some(graph_id) => return Some(event),
-            Ok(_) => {}
-            Err(why) => tracing::debug!(%why, subject = heard.subject, "an unreadable event"),
+        match heard.events::<TaskEvent>() {
+            Ok(events) => {
+                let events = events.into_iter().map(|event| event.data);
+                let of_graph: Vec<TaskEvent> =
+                    events.filter(|event| event.graph_id.as_ref() == Some(graph_id)).collect();
+                if !of_graph.is_empty() {
+                    return Some(of_graph);
+                }
+            }
+            Err(why) => tracing::debug!(%why, subject = heard.subject, "unreadable events"),
         }
     }
     *events = None;

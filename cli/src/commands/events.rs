@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
-use troupe_bus::events::Heard;
+use troupe_contract::event::CloudEvent;
 use troupe_contract::{event, subject};
 use troupe_domain::Name;
 use troupe_runtime::Signals;
@@ -53,10 +53,11 @@ impl Entity {
 pub(crate) async fn run(global: &Global, args: EventsArgs) -> Result<ExitCode> {
     let mut signals = Signals::listen()?;
     let troupe = global.connect().await?;
-    let subject = subject::events_of(args.entity.map_or("*", Entity::token), args.id.as_ref());
+    let subject = subject::events_of(args.entity.map_or("*", Entity::token));
     let mut events = troupe.bus().listen(&subject).await?;
     let mut shown = 0;
-    while args.count.is_none_or(|count| shown < count) {
+    let left = |shown: u64| args.count.map_or(u64::MAX, |count| count.saturating_sub(shown));
+    while left(shown) > 0 {
         let heard = tokio::select! {
             heard = events.next() => match heard {
                 Some(heard) => heard,
@@ -64,23 +65,27 @@ pub(crate) async fn run(global: &Global, args: EventsArgs) -> Result<ExitCode> {
             },
             _ = signals.next() => break,
         };
-        shown += 1;
-        show(global.json, &heard)?;
+        let events = heard.events::<Value>().unwrap_or_else(|why| {
+            tracing::warn!(subject = heard.subject, %why, "no events");
+            Vec::new()
+        });
+        let wanted =
+            events.iter().filter(|e| args.id.as_ref().is_none_or(|id| e.subject == id.as_str()));
+        for event in wanted.take(usize::try_from(left(shown)).unwrap_or(usize::MAX)) {
+            shown += 1;
+            show(global.json, event)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(json: bool, heard: &Heard) -> Result<()> {
-    let data: Value = heard.decode().unwrap_or(Value::Null);
+fn show(json: bool, event: &CloudEvent<Value>) -> Result<()> {
     if json {
-        let trace = heard.trace.as_ref().map(|trace| &trace.traceparent);
-        let line = serde_json::json!({
-            "subject": heard.subject, "traceparent": trace, "data": data
-        });
-        return output::json_line(&line);
+        return output::json_line(event);
     }
+    let data = &event.data;
     let text = |field: &str| data[field].as_str().unwrap_or_default().to_owned();
-    let id = ["task_id", "agent_id", "session_id", "route_id"].map(text).concat();
-    let line = [text("at"), text("event"), id, text("status"), text("by"), text("reason")];
+    let (at, id) = (text("at"), event.subject.clone());
+    let line = [at, text("event"), id, text("status"), text("by"), text("reason")];
     Ok(output::line(line.join("  ").trim_end())?)
 }

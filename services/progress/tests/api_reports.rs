@@ -95,7 +95,7 @@ async fn reports_are_told_as_events_in_the_trace_of_their_task() {
     let stage = Stage::start().await;
     let ann = stage.agent("ann").await;
     let watcher = stage.bus("watcher").await;
-    let mut heard = watcher.listen(&subject::events_of(PROGRESS, None)).await.unwrap();
+    let mut heard = watcher.listen(&subject::events_of(PROGRESS)).await.unwrap();
     let trace = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01";
     let context = troupe_domain::TraceContext::parse(trace, None);
     let create = async {
@@ -112,17 +112,24 @@ async fn reports_are_told_as_events_in_the_trace_of_their_task() {
     call::<Report>(&ann, blocked).await.unwrap();
     let mut told = Vec::new();
     while told.last() != Some(&ProgressEventKind::AgentBlocked) {
-        let event = tokio::time::timeout(PATIENCE, heard.next()).await.unwrap().unwrap();
-        assert_eq!(event.trace.as_ref().unwrap().trace_id(), "0123456789abcdef0123456789abcdef");
-        let event: ProgressEvent = event.decode().unwrap();
-        assert_eq!(event.task_id, claimed.task.id);
-        if event.event == ProgressEventKind::ProgressRegressed {
-            assert_eq!((event.from_percentage, event.percentage), (Some(40.0), 20.0));
+        let heard = tokio::time::timeout(PATIENCE, heard.next()).await.unwrap().unwrap();
+        for event in heard.events::<ProgressEvent>().unwrap() {
+            assert_eq!(event.trace().unwrap().trace_id(), "0123456789abcdef0123456789abcdef");
+            let event = event.data;
+            assert_eq!(event.task_id, claimed.task.id);
+            if event.event == ProgressEventKind::ProgressRegressed {
+                assert_eq!((event.from_percentage, event.percentage), (Some(40.0), 20.0));
+            }
+            told.push(event.event);
         }
-        told.push(event.event);
     }
-    use ProgressEventKind::{AgentBlocked, ProgressRegressed, ProgressReported};
-    assert_eq!(told, [ProgressReported, ProgressRegressed, ProgressReported, AgentBlocked]);
+    let kinds = [
+        ProgressEventKind::ProgressReported,
+        ProgressEventKind::ProgressRegressed,
+        ProgressEventKind::ProgressReported,
+        ProgressEventKind::AgentBlocked,
+    ];
+    assert_eq!(told, kinds);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -149,4 +156,27 @@ async fn what_was_there_before_the_service_is_known_and_so_is_what_nobody_told()
     .await;
     let rest = take(&ann).await;
     report(&ann, &rest, 10.0).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_that_nobody_heard_of_is_asked_for() {
+    let mut stage = Stage::start().await;
+    let ann = stage.agent("ann").await;
+    stage.graph(&[("a", &[])]).await;
+    let claimed = take(&ann).await;
+    report(&ann, &claimed, 10.0).await.unwrap();
+    stage.replicas.remove(0).drain().await;
+    complete(&ann, &claimed).await;
+    let events = stage.operator.open_stream(&troupe_contract::stream::events(), 1).await.unwrap();
+    let log: Arc<dyn troupe_bus::port::Log> = Arc::new(events);
+    // The end is told a moment after it is acknowledged.
+    let last = eventually("the end to be told", PATIENCE, || async {
+        let ended = "troupe.v1.event.task.task_completed";
+        log.last(ended).await.unwrap().map(|entry| entry.sequence)
+    })
+    .await;
+    log.purge_below(">", last + 1).await.unwrap();
+    stage.add_replica().await;
+    let graph = json!({ "graph_id": claimed.task.graph_id });
+    stage.until_summary(graph, "the end to be known", |summary| summary.items_completed == 1).await;
 }

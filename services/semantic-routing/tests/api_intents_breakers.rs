@@ -63,8 +63,11 @@ async fn fail(intents: &Intents, times: usize) {
 async fn told(stage: &Stage) -> Vec<BreakerEvent> {
     let log = connect(&stage.nats, "reader").await.events(Service::Routing, 1).await.unwrap().log;
     let mut told = Vec::new();
-    let mut each = |entry: Entry| told.push(serde_json::from_slice(&entry.body).unwrap());
-    log.read(&subject::events_of(BREAKER, None), 0, &mut each).await.unwrap();
+    let mut each = |entry: Entry| {
+        let events = troupe_contract::event::decode(&entry.body).unwrap();
+        told.extend(events.into_iter().map(|event| event.data));
+    };
+    log.read(&subject::events_of(BREAKER), 0, &mut each).await.unwrap();
     told
 }
 

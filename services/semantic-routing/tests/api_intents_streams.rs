@@ -52,8 +52,11 @@ async fn every_change_of_a_route_is_told_once() {
     intents.drain().await;
     let log = connect(&stage.nats, "reader").await.events(Service::Routing, 1).await.unwrap().log;
     let mut told: Vec<RouteEvent> = Vec::new();
-    let mut each = |entry: Entry| told.push(serde_json::from_slice(&entry.body).unwrap());
-    log.read(&subject::events_of(ROUTE, None), 0, &mut each).await.unwrap();
+    let mut each = |entry: Entry| {
+        let events = troupe_contract::event::decode(&entry.body).unwrap();
+        told.extend(events.into_iter().map(|event| event.data));
+    };
+    log.read(&subject::events_of(ROUTE), 0, &mut each).await.unwrap();
     let told: Vec<(&str, bool)> =
         told.iter().map(|event| (event.by.as_str(), event.removed)).collect();
     assert_eq!(told, [("ann", false), ("bob", true)], "what changes nothing is no news");

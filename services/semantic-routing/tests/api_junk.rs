@@ -134,7 +134,7 @@ async fn junk_between_replicas_and_in_the_ways_in_does_no_harm() {
         "troupe.v1.internal.routing.ready",
         "troupe.v1.internal.routing.peers",
         "troupe.v1.internal.routing.shard.0",
-        "troupe.v1.event.agent.x.y",
+        "troupe.v1.event.agent.x",
         "troupe.v1.agent.bob.inbox.ann",
         "troupe.v1.topic.ann",
         "troupe.v1.topic.a.b.c.d.e.f.g.h.i.j.ann",

@@ -1,16 +1,17 @@
-//! Events: CloudEvents in binary mode, out and in.
+//! Events, out and in: batches of CloudEvents.
 
-use async_nats::{HeaderMap, HeaderName};
+use async_nats::HeaderMap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use serde::de::DeserializeOwned;
-use troupe_contract::headers::{self, cloud_events};
-use troupe_contract::{Service, stream};
+use troupe_contract::event::{self, CloudEvent};
+use troupe_contract::{Service, headers, stream};
 use troupe_domain::TraceContext;
 
 use crate::connect::{Bus, ConnectError};
+use crate::flock::{self, Message};
 use crate::ingest;
 use crate::lines::Lines;
 use crate::log::{StreamLog, publish};
@@ -19,17 +20,8 @@ use crate::trace;
 
 /// Publishes that wait for their acknowledgement at once.
 pub const MAX_EVENTS_IN_FLIGHT: usize = 512;
-/// Events from which on a round pays.
-const MIN_ROUND_EVENTS: usize = 3;
-
-// Names that are known beforehand are neither checked nor copied.
-const SPEC_VERSION: HeaderName = HeaderName::from_static(cloud_events::SPEC_VERSION);
-const ID: HeaderName = HeaderName::from_static(cloud_events::ID);
-const SOURCE: HeaderName = HeaderName::from_static(cloud_events::SOURCE);
-const TYPE: HeaderName = HeaderName::from_static(cloud_events::TYPE);
-const SUBJECT: HeaderName = HeaderName::from_static(cloud_events::SUBJECT);
-const TIME: HeaderName = HeaderName::from_static(cloud_events::TIME);
-const DATA_CONTENT_TYPE: HeaderName = HeaderName::from_static(cloud_events::DATA_CONTENT_TYPE);
+/// Messages of one round.
+const MAX_MESSAGES_PER_ROUND: usize = 512;
 
 /// The event stream, as one service writes to it.
 #[derive(Debug, Clone)]
@@ -100,6 +92,11 @@ impl Heard {
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_slice(&self.body)
     }
+
+    /// Reads the events of the message.
+    pub fn events<T: DeserializeOwned>(&self) -> Result<Vec<CloudEvent<T>>, serde_json::Error> {
+        event::decode(&self.body)
+    }
 }
 
 impl Listener {
@@ -114,41 +111,26 @@ impl Listener {
     }
 }
 
-impl Events {
-    fn headers(&self, event: &OutgoingEvent) -> HeaderMap {
-        let mut map = HeaderMap::new();
-        if self.recognised {
-            map.insert(headers::MSG_ID, event.id.as_str());
-        }
-        map.insert(SPEC_VERSION, "1.0");
-        map.insert(ID, event.id.as_str());
-        map.insert(SOURCE, self.source.as_str());
-        map.insert(TYPE, event.kind.as_str());
-        map.insert(SUBJECT, event.entity_id.as_str());
-        map.insert(TIME, event.at.to_string().as_str());
-        map.insert(DATA_CONTENT_TYPE, "application/json");
-        trace::inject(&mut map, event.trace.as_ref());
-        map
-    }
-}
-
 #[async_trait]
 impl EventSink for Events {
     async fn publish(&self, events: &[OutgoingEvent]) -> Result<(), AppendError> {
-        // A few events are not worth the frame of a round; events that the server must recognise when
-        // they are sent again travel one by one.
-        if self.recognised || events.len() < MIN_ROUND_EVENTS {
+        self.tell_holders(events).await;
+        if self.recognised {
             return self.publish_each(events).await;
         }
-        for round in events.chunks(MAX_EVENTS_IN_FLIGHT) {
-            ingest::publish_round(&self.bus, &self.lines, round, |event| self.headers(event))
-                .await?;
+        let messages = flock::messages(&self.source, events);
+        for round in messages.chunks(MAX_MESSAGES_PER_ROUND) {
+            match round {
+                [alone] => self.store(alone, HeaderMap::new()).await?,
+                round => ingest::publish_round(&self.bus, &self.lines, round).await?,
+            }
         }
         Ok(())
     }
 }
 
 impl Events {
+    /// Each event in a message of its own, under its id.
     async fn publish_each(&self, events: &[OutgoingEvent]) -> Result<(), AppendError> {
         let mut waiting = FuturesUnordered::new();
         for event in events {
@@ -157,14 +139,32 @@ impl Events {
             {
                 done?;
             }
-            let map = self.headers(event);
-            waiting.push(async move {
-                publish(&self.bus, &event.subject, event.body.clone(), map).await.map(|_| ())
-            });
+            waiting.push(self.publish_one(event));
         }
         while let Some(done) = waiting.next().await {
             done?;
         }
         Ok(())
+    }
+
+    async fn publish_one(&self, event: &OutgoingEvent) -> Result<(), AppendError> {
+        let mut map = HeaderMap::new();
+        map.insert(headers::MSG_ID, event.id.as_str());
+        self.store(&flock::alone(&self.source, event), map).await?;
+        // What is kept says that the event is told: so it comes behind.
+        let Some(subject) = event.kept_on.clone() else { return Ok(()) };
+        self.store(&Message { subject, body: event.body.clone() }, HeaderMap::new()).await
+    }
+
+    async fn store(&self, message: &Message, map: HeaderMap) -> Result<(), AppendError> {
+        publish(&self.bus, &message.subject, message.body.clone(), map).await.map(|_| ())
+    }
+
+    async fn tell_holders(&self, events: &[OutgoingEvent]) {
+        for event in events {
+            if let Some(subject) = &event.told_on {
+                self.bus.tell(subject.clone(), flock::alone(&self.source, event).body).await;
+            }
+        }
     }
 }

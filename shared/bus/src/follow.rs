@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 use futures::{FutureExt, StreamExt};
+use serde::de::DeserializeOwned;
+use troupe_contract::event::{self, CloudEvent};
 use troupe_contract::headers;
 use troupe_domain::{Timestamp, TraceContext};
 
@@ -36,12 +38,17 @@ pub struct Published {
     pub entry: Entry,
     /// Its de-duplication id, if it has one.
     pub message_id: Option<String>,
-    /// The id of the event that it is, if it is one.
-    pub event_id: Option<String>,
     /// The trace that it belongs to.
     pub trace: Option<TraceContext>,
     /// When the server stored it.
     pub at: Timestamp,
+}
+
+impl Published {
+    /// Reads the events of the message.
+    pub fn events<T: DeserializeOwned>(&self) -> Result<Vec<CloudEvent<T>>, serde_json::Error> {
+        event::decode(&self.entry.body)
+    }
 }
 
 impl std::fmt::Debug for Follower {
@@ -131,10 +138,9 @@ impl Follower {
             if sequence >= self.next {
                 let (message, _) = message.split();
                 let map = message.headers.as_ref();
-                let text = |name| map.and_then(|map| map.get(name)).map(|v| v.as_str().to_owned());
+                let id = map.and_then(|map| map.get(headers::MSG_ID));
                 return Ok(Published {
-                    message_id: text(headers::MSG_ID),
-                    event_id: text(headers::cloud_events::ID),
+                    message_id: id.map(|id| id.as_str().to_owned()),
                     trace: trace::extract(map),
                     at: crate::log::timestamp(stored.unix_timestamp_nanos()),
                     entry: Entry {

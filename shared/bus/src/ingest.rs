@@ -1,4 +1,4 @@
-//! Rounds of events with one acknowledgement: JetStream's fast ingest (ADR-50, server 2.14 or newer).
+//! Rounds of messages with one acknowledgement: JetStream's fast ingest (ADR-50, server 2.14 or newer).
 //!
 //! Each message of a round names its place in its reply subject,
 //! `<inbox>.<flow>.fail.<place>.<operation>.$FI`; the inbox's last token, which is unique, is the
@@ -6,13 +6,13 @@
 //! ends the round at the first gap. The last message commits: its acknowledgement says how many of the
 //! round are stored, and only a full count counts.
 
-use async_nats::HeaderMap;
 use serde::Deserialize;
 
 use crate::connect::Bus;
+use crate::flock::Message;
 use crate::lines::{Line, Lines, Silence};
 use crate::log::{APPEND_TIMEOUT, Ack};
-use crate::port::{AppendError, OutgoingEvent};
+use crate::port::AppendError;
 
 /// The server may acknowledge the progress of a round this seldom; nobody here waits for it.
 const FLOW_MESSAGES: u16 = u16::MAX;
@@ -32,39 +32,30 @@ struct Word {
     ack: Ack,
 }
 
-/// Stores `events`, at least two, in order; returns when all of them are stored.
+/// Stores `messages`, at least two, in order; returns when all of them are stored.
 pub(crate) async fn publish_round(
     bus: &Bus,
     lines: &Lines,
-    events: &[OutgoingEvent],
-    headers: impl Fn(&OutgoingEvent) -> HeaderMap,
+    messages: &[Message],
 ) -> Result<(), AppendError> {
     let mut line = lines.take(bus).await.map_err(|why| unknown(&why))?;
-    publish_on(&mut line, bus, events, headers).await?;
+    publish_on(&mut line, bus, messages).await?;
     lines.give_back(line);
     Ok(())
 }
 
-async fn publish_on(
-    line: &mut Line,
-    bus: &Bus,
-    events: &[OutgoingEvent],
-    headers: impl Fn(&OutgoingEvent) -> HeaderMap,
-) -> Result<(), AppendError> {
+async fn publish_on(line: &mut Line, bus: &Bus, messages: &[Message]) -> Result<(), AppendError> {
     let round = line.exchange(bus);
-    for (index, event) in events.iter().enumerate() {
+    for (index, message) in messages.iter().enumerate() {
         let operation = match index {
-            _ if index + 1 == events.len() => COMMIT,
+            _ if index + 1 == messages.len() => COMMIT,
             0 => START,
             _ => APPEND,
         };
         let place = index + 1;
         let reply = format!("{round}.{FLOW_MESSAGES}.fail.{place}.{operation}.$FI");
-        let (subject, body) = (event.subject.clone(), event.body.clone());
-        bus.client
-            .publish_with_reply_and_headers(subject, reply, headers(event), body)
-            .await
-            .map_err(|why| unknown(&why))?;
+        let (subject, body) = (message.subject.clone(), message.body.clone());
+        bus.client.publish_with_reply(subject, reply, body).await.map_err(|why| unknown(&why))?;
     }
     loop {
         let word = line.next(&round, APPEND_TIMEOUT).await.map_err(|silence| match silence {
@@ -77,8 +68,8 @@ async fn publish_on(
             ("ack", _) => {}
             (_, Some(error)) => return Err(AppendError::Refused(error.description)),
             ("gap", _) => return Err(unknown(&"messages of the round were lost")),
-            _ if word.count == events.len() => return Ok(()),
-            _ => return Err(unknown(&format!("{} of {} are stored", word.count, events.len()))),
+            _ if word.count == messages.len() => return Ok(()),
+            _ => return Err(unknown(&format!("{} of {} are stored", word.count, messages.len()))),
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod call;
 pub mod connect;
 mod discovery;
 pub mod events;
+pub mod flock;
 pub mod follow;
 mod gather;
 mod ingest;

@@ -72,9 +72,9 @@ pub trait Log: Send + Sync + 'static {
 /// An event on its way out.
 #[derive(Debug, Clone)]
 pub struct OutgoingEvent {
-    /// `troupe.v1.event.<entity>.<id>.<event>`
+    /// `troupe.v1.event.<entity>.<event>`
     pub subject: String,
-    /// Unique per event, the same when it is sent again: `ce-id` and the de-duplication key.
+    /// Unique per event, the same when it is sent again.
     pub id: String,
     /// `troupe.<entity>.<event>.v1`
     pub kind: String,
@@ -86,6 +86,10 @@ pub struct OutgoingEvent {
     pub trace: Option<TraceContext>,
     /// The data, JSON.
     pub body: Bytes,
+    /// The data is kept on this subject besides, by itself.
+    pub kept_on: Option<String>,
+    /// The event is told at once on this subject besides, by itself and without any promise.
+    pub told_on: Option<String>,
 }
 
 impl OutgoingEvent {
@@ -100,7 +104,7 @@ impl OutgoingEvent {
         data: &impl Serialize,
     ) -> Self {
         Self {
-            subject: subject::event(entity, about, token),
+            subject: subject::event(entity, token),
             id,
             kind: ["troupe.", entity, ".", token, ".v1"].concat(),
             entity_id: about.to_string(),
@@ -108,6 +112,8 @@ impl OutgoingEvent {
             trace: None,
             // A tree of plain fields always serialises.
             body: serde_json::to_vec(data).unwrap_or_default().into(),
+            kept_on: None,
+            told_on: None,
         }
     }
 }

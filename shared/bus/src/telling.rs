@@ -111,9 +111,10 @@ struct Moment {
     at: Timestamp,
 }
 
-/// Whether the newest event on the subject is this one. Behind a newer one it is sent again: its id
-/// makes that nothing.
+/// Whether this event is the last word that is kept on its entity. Behind a newer one it is sent again:
+/// its id makes that nothing.
 async fn is_told(events: &dyn Log, event: &OutgoingEvent) -> bool {
-    let Ok(Some(entry)) = events.last(&event.subject).await else { return false };
+    let Some(kept_on) = &event.kept_on else { return false };
+    let Ok(Some(entry)) = events.last(kept_on).await else { return false };
     serde_json::from_slice::<Moment>(&entry.body).is_ok_and(|told| told.at == event.at)
 }

@@ -1,7 +1,8 @@
-//! Events: what happened, published by services only, on `troupe.v1.event.<entity>.<id>.<event>`.
+//! Events: what happened, published by services only, on `troupe.v1.event.<entity>.<event>`.
 //!
-//! CloudEvents 1.0 in binary mode. An event is derived from a write that was acknowledged, is sent at
-//! least once, and carries the same `ce-id` whenever it is sent again.
+//! CloudEvents 1.0 in batches: a message holds what happened at about the same time. An event is
+//! derived from a write that was acknowledged, is sent at least once, and carries the same id whenever
+//! it is sent again. Events of one entity keep their order.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
@@ -32,10 +33,12 @@ macro_rules! event_kinds {
     };
 }
 
+mod cloud;
 mod plan;
 mod progress;
 mod routing;
 
+pub use cloud::*;
 pub use plan::*;
 pub use progress::*;
 pub use routing::*;

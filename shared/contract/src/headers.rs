@@ -16,20 +16,3 @@ pub const CALLER: &str = "Troupe-Caller";
 pub const SERVICE_ERROR: &str = "Nats-Service-Error";
 /// ADR-32: the HTTP equivalent of the fault's code.
 pub const SERVICE_ERROR_CODE: &str = "Nats-Service-Error-Code";
-/// CloudEvents binary mode: headers of an event.
-pub mod cloud_events {
-    /// Unique per event; the same when it is sent again.
-    pub const ID: &str = "ce-id";
-    /// `/troupe/<service>`
-    pub const SOURCE: &str = "ce-source";
-    /// `1.0`
-    pub const SPEC_VERSION: &str = "ce-specversion";
-    /// `troupe.<entity>.<event>.v1`
-    pub const TYPE: &str = "ce-type";
-    /// The entity's id.
-    pub const SUBJECT: &str = "ce-subject";
-    /// RFC 3339.
-    pub const TIME: &str = "ce-time";
-    /// `application/json`
-    pub const DATA_CONTENT_TYPE: &str = "ce-datacontenttype";
-}

@@ -118,8 +118,9 @@ pub fn routes() -> StreamSpec {
 pub fn events() -> StreamSpec {
     StreamSpec {
         name: "TROUPE_EVENTS".to_owned(),
-        description: "What happened, as CloudEvents.".to_owned(),
-        subjects: vec![format!("{PREFIX}.event.>")],
+        description: "What happened, as batches of CloudEvents; and the last word on what ended."
+            .to_owned(),
+        subjects: vec![format!("{PREFIX}.event.>"), format!("{PREFIX}.archive.>")],
         max_messages_per_subject: 0,
         max_bytes: 2048 * MIB,
         max_age_s: 7 * 24 * 3600,

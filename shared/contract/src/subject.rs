@@ -32,14 +32,25 @@ pub fn caller_of(subject: &str) -> Option<Name> {
     subject.rsplit('.').next().and_then(|token| Name::parse(token).ok())
 }
 
-/// `troupe.v1.event.<entity>.<id>.<event>`
-pub fn event(entity: &str, id: &Name, event: &str) -> String {
-    [PREFIX, ".event.", entity, ".", id.as_str(), ".", event].concat()
+/// `troupe.v1.event.<entity>.<event>`
+pub fn event(entity: &str, event: &str) -> String {
+    [PREFIX, ".event.", entity, ".", event].concat()
 }
 
-/// `troupe.v1.event.<entity>.*.*`, or of one entity.
-pub fn events_of(entity: &str, id: Option<&Name>) -> String {
-    format!("{PREFIX}.event.{entity}.{}.*", id.map_or("*", Name::as_str))
+/// `troupe.v1.event.<entity>.*`
+pub fn events_of(entity: &str) -> String {
+    format!("{PREFIX}.event.{entity}.*")
+}
+
+/// `troupe.v1.archive.<entity>.<id>`: the last word on an entity that its service no longer keeps.
+pub fn archive(entity: &str, id: &Name) -> String {
+    [PREFIX, ".archive.", entity, ".", id.as_str()].concat()
+}
+
+/// `troupe.v1.hold.<agent>.<task>`: what takes a task out of an agent's hands, told to the agent at
+/// once and without any promise.
+pub fn hold(agent: &Name, task: &Name) -> String {
+    [PREFIX, ".hold.", agent.as_str(), ".", task.as_str()].concat()
 }
 
 /// `troupe.v1.log.<service>.<shard>.record`: the log of one shard of a service.

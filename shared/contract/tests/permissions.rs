@@ -116,7 +116,7 @@ async fn one_event(work: &Client) {
         ..Default::default()
     };
     within(context.create_stream(config)).await.unwrap();
-    let subject = "troupe.v1.event.task.t1.task_created";
+    let subject = "troupe.v1.event.task.task_created";
     let ack = within(context.publish(subject, "{}".into())).await.unwrap();
     within(ack.into_future()).await.unwrap();
 }
@@ -131,7 +131,7 @@ async fn an_agent_cannot_speak_as_another() {
         "troupe.v1.registry.liveness.alice",
         "troupe.v1.agent.bob.inbox.carol",
         "troupe.v1.broadcast.bob",
-        "troupe.v1.event.task.t1.task_completed",
+        "troupe.v1.event.task.task_completed",
         "troupe.v1.state.agent.alice",
         "troupe.v1.log.work.0.record",
         "troupe.v1.internal.work.ready",
@@ -218,7 +218,7 @@ async fn an_agent_replays_events() {
     let consumer = within(stream.create_consumer(config)).await.unwrap();
     let mut messages = within(consumer.messages()).await.unwrap();
     let event = within(messages.next()).await.unwrap().unwrap();
-    assert_eq!(event.subject.as_str(), "troupe.v1.event.task.t1.task_created");
+    assert_eq!(event.subject.as_str(), "troupe.v1.event.task.task_created");
 }
 
 #[tokio::test]
@@ -227,7 +227,7 @@ async fn an_observer_hears_events_and_says_nothing() {
     let work = Login::new(&server, Service::Work.full_name()).await;
     let mut eve = Login::new(&server, "eve").await;
     let mut events = eve.hears("troupe.v1.event.>").await;
-    work.client.publish("troupe.v1.event.task.t1.task_created", "{}".into()).await.unwrap();
+    work.client.publish("troupe.v1.event.task.task_created", "{}".into()).await.unwrap();
     assert!(within(events.next()).await.is_some());
     eve.is_refused_to_publish("troupe.v1.work.stats.eve").await;
     eve.is_refused_to_publish("anything").await;
@@ -250,7 +250,7 @@ async fn an_operator_asks_services_how_they_are() {
 async fn one_service_cannot_write_what_another_owns() {
     let server = server().await;
     let mut registry = Login::new(&server, Service::Registry.full_name()).await;
-    for subject in ["troupe.v1.log.work.0.record", "troupe.v1.event.task.t1.task_completed"] {
+    for subject in ["troupe.v1.log.work.0.record", "troupe.v1.event.task.task_completed"] {
         registry.is_refused_to_publish(subject).await;
     }
 }

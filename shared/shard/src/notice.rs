@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use troupe_bus::port::OutgoingEvent;
 use troupe_contract::{Service, subject};
-use troupe_domain::{Name, Timestamp, TraceContext};
+use troupe_domain::{AgentId, Name, Timestamp, TraceContext};
 
 /// An event without its id: the id is the place in the log of what caused it.
 #[derive(Debug, Clone)]
@@ -20,6 +20,17 @@ pub struct Notice {
     pub trace: Option<TraceContext>,
     /// The data, JSON.
     pub body: Bytes,
+    /// Where else it goes.
+    pub reach: Reach,
+}
+
+/// Where a notice goes beside the events.
+#[derive(Debug, Clone, Default)]
+pub struct Reach {
+    /// It is the last word on an entity that leaves memory one day, and is kept to be found by its id.
+    pub archived: bool,
+    /// It takes something out of the hands of this agent, who is to know at once.
+    pub holder: Option<AgentId>,
 }
 
 impl Notice {
@@ -31,15 +42,17 @@ impl Notice {
         sequence: u64,
         index: usize,
     ) -> OutgoingEvent {
-        let Self { entity, id, event, at, trace, body } = self;
+        let Self { entity, id, event, at, trace, body, reach } = self;
         OutgoingEvent {
-            subject: subject::event(entity, &id, event),
+            subject: subject::event(entity, event),
             id: format!("{}-{shard}-{sequence}-{index}", service.token()),
             kind: ["troupe.", entity, ".", event, ".v1"].concat(),
             entity_id: id.as_str().to_owned(),
             at,
             trace,
             body,
+            kept_on: reach.archived.then(|| subject::archive(entity, &id)),
+            told_on: reach.holder.map(|holder| subject::hold(&holder, &id)),
         }
     }
 }

@@ -1,18 +1,23 @@
 //! The publisher: turns what was stored into events, in order, each at least once.
 //!
-//! Publishing follows the log and never leads it. How far it got is written into later batches, so that
-//! whoever takes the shard over sends again what may be missing; the ids make that safe.
+//! Publishing follows the log and never leads it. Rounds keep a distance, so that what happens at about
+//! the same time travels together; after a silence the first event goes at once.
+//! How far it got is written into later batches, so that whoever takes the shard over sends again what
+//! may be missing; the ids make that safe.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
 use troupe_bus::port::{EventSink, OutgoingEvent};
 use troupe_contract::Service;
 
 use crate::notice::Notice;
 
+/// Time from the start of one round to the next.
+pub const ROUND_DISTANCE: Duration = Duration::from_millis(10);
 /// Events sent together.
 pub const MAX_EVENTS_PER_ROUND: usize = 1_024;
 const FIRST_RETRY: Duration = Duration::from_millis(50);
@@ -72,7 +77,10 @@ impl Publisher {
             let sequence = self.pack(parcel, &mut round);
             self.publish(&mut round, sequence).await;
         }
+        let mut next_round = Instant::now();
         while let Some(parcel) = parcels.recv().await {
+            sleep_until(next_round).await;
+            next_round = Instant::now() + ROUND_DISTANCE;
             let mut sequence = self.pack(parcel, &mut round);
             while round.len() < MAX_EVENTS_PER_ROUND {
                 let Ok(parcel) = parcels.try_recv() else { break };

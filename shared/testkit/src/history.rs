@@ -15,7 +15,7 @@ use futures::StreamExt;
 use tokio::time::timeout;
 
 use troupe_contract::event::{self, TaskEvent, TaskEventKind};
-use troupe_contract::{headers::cloud_events, stream, subject};
+use troupe_contract::{stream, subject};
 use troupe_domain::{AgentId, Json, TaskId, TaskStatus};
 
 use crate::nats::NatsServer;
@@ -92,7 +92,7 @@ impl History {
         let context = jetstream::new(nats.connect().await?);
         let mut stream = context.get_stream(stream::events().name).await?;
         let last = stream.info().await?.state.last_sequence;
-        let filter_subject = subject::events_of(event::TASK, None);
+        let filter_subject = subject::events_of(event::TASK);
         let config = pull::OrderedConfig { filter_subject, ..pull::OrderedConfig::default() };
         let consumer = stream.create_consumer(config).await?;
         let mut left = consumer.cached_info().num_pending;
@@ -104,14 +104,13 @@ impl History {
             let message = next.context("the consumer ended")??;
             let info = message.info().map_err(|why| anyhow::anyhow!("{why}"))?;
             left = if info.stream_sequence >= last { 0 } else { info.pending };
-            let map = message.headers.as_ref().context("an event without headers")?;
-            let id = map.get(cloud_events::ID).context("an event without ce-id")?.as_str();
-            told.push((id.to_owned(), serde_json::from_slice(&message.payload)?));
+            let events = event::decode(&message.payload).context("no batch of events")?;
+            told.extend(events.into_iter().map(|event| (event.id, event.data)));
         }
         Self::of(told)
     }
 
-    /// The history that events tell: `ce-id` and data, in the order of the stream.
+    /// The history that events tell: id and data, in the order of the stream.
     pub fn of(told: impl IntoIterator<Item = (String, TaskEvent)>) -> Result<Self> {
         let mut history = Self::default();
         let mut seen = BTreeSet::new();

@@ -128,7 +128,9 @@ fn outgoing(
         agent,
     };
     let event = OutgoingEvent::new(event::AGENT, agent_id, token, id, note.at, &data);
-    OutgoingEvent { trace, ..event }
+    // Replicas look there whether the event was told.
+    let kept_on = Some(subject::archive(event::AGENT, agent_id));
+    OutgoingEvent { trace, kept_on, ..event }
 }
 
 #[cfg(test)]

@@ -65,8 +65,11 @@ impl Stage {
     pub async fn events(&self) -> Vec<AgentEvent> {
         let log = self.bus("reader").await.events(Service::Registry, 1).await.unwrap().log;
         let mut told = Vec::new();
-        let mut each = |entry: Entry| told.push(serde_json::from_slice(&entry.body).unwrap());
-        log.read(&subject::events_of("agent", None), 0, &mut each).await.unwrap();
+        let mut each = |entry: Entry| {
+            let events = troupe_contract::event::decode(&entry.body).unwrap();
+            told.extend(events.into_iter().map(|event| event.data));
+        };
+        log.read(&subject::events_of("agent"), 0, &mut each).await.unwrap();
         told
     }
 

@@ -1,4 +1,4 @@
-//! The archive: terminal tasks that left memory are in their last event.
+//! The archive: terminal tasks that left memory are found by their last event.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use troupe_domain::{Code, Fault, Task, TaskId};
 /// The terminal task, if its last event is still kept.
 pub async fn find(events: &dyn Log, id: &TaskId) -> Result<Option<Arc<Task>>, Fault> {
     let last = events
-        .last(&subject::events_of(event::TASK, Some(id)))
+        .last(&subject::archive(event::TASK, id))
         .await
         .map_err(|why| Fault::new(Code::Unavailable, why.to_string()))?;
     let event = last.and_then(|entry| serde_json::from_slice::<TaskEvent>(&entry.body).ok());

@@ -96,10 +96,10 @@ impl Fleet {
     /// Follows the registry's events: profiles stay fresh, and the leases of an agent that is gone
     /// are judged at once.
     pub async fn run(&self, router: Arc<Router>) -> Result<(), ConnectError> {
-        let mut events = self.bus.listen(&subject::events_of(event::AGENT, None)).await?;
+        let mut events = self.bus.listen(&subject::events_of(event::AGENT)).await?;
         while let Some(heard) = events.next().await {
-            match heard.decode::<AgentEvent>() {
-                Ok(event) => self.hear(event, &router),
+            match heard.events::<AgentEvent>() {
+                Ok(events) => events.into_iter().for_each(|event| self.hear(event.data, &router)),
                 Err(why) => tracing::warn!(%why, subject = heard.subject, "not an agent's event"),
             }
         }

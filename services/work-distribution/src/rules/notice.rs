@@ -3,7 +3,7 @@
 use troupe_contract::event::{self, TaskEventKind};
 use troupe_domain::task::change::Change;
 use troupe_domain::{AgentId, Task, TaskId, Timestamp};
-use troupe_shard::Notice;
+use troupe_shard::{Notice, Reach};
 
 use super::record::Record;
 
@@ -90,7 +90,23 @@ pub fn changed(
         Change::Rejected(r) | Change::Cancelled(r) | Change::Revived(r) => r.by.as_ref(),
         _ => task.claimed_by.as_ref().or(holder),
     };
-    Some(notice(kind, task, by, reason_of(change), at))
+    let mut notice = notice(kind, task, by, reason_of(change), at);
+    notice.reach.holder = loser(kind, holder, by).cloned();
+    Some(notice)
+}
+
+/// Who loses the task by it, other than by ending it.
+fn loser<'a>(
+    kind: TaskEventKind,
+    holder: Option<&'a AgentId>,
+    by: Option<&AgentId>,
+) -> Option<&'a AgentId> {
+    use TaskEventKind as Kind;
+    match kind {
+        Kind::TaskCancelled | Kind::LeaseExpired | Kind::TaskReleased => holder,
+        Kind::TaskDead | Kind::TaskFailed => holder.filter(|holder| by != Some(holder)),
+        _ => None,
+    }
 }
 
 fn notice(
@@ -122,5 +138,6 @@ fn notice(
         at,
         trace: task.trace.clone(),
         body: body.into(),
+        reach: Reach { archived: task.status.is_terminal(), holder: None },
     }
 }

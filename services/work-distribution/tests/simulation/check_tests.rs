@@ -90,13 +90,15 @@ impl Story {
     fn told(&self, events: &[(u64, &str)]) -> Vec<PublishedEvent> {
         let told = events.iter().map(|(sequence, kind)| PublishedEvent {
             event: OutgoingEvent {
-                subject: format!("troupe.v1.event.task.t.{kind}"),
+                subject: format!("troupe.v1.event.task.{kind}"),
                 id: format!("work-0-{sequence}-0"),
                 kind: (*kind).to_owned(),
                 entity_id: "t".to_owned(),
                 at: at(1),
                 trace: None,
                 body: bytes::Bytes::new(),
+                kept_on: None,
+                told_on: None,
             },
             at: self.began + Duration::from_mins(1),
         });

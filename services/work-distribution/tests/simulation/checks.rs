@@ -220,8 +220,8 @@ pub(crate) fn events(
                 wrong.push(format!("{id}: {name} has no event {event_id}"));
                 continue;
             };
-            let subject = format!("troupe.v1.event.task.{id}.{name}");
-            if event.event.subject != subject {
+            let subject = format!("troupe.v1.event.task.{name}");
+            if event.event.subject != subject || event.event.entity_id != id.as_str() {
                 wrong.push(format!("{event_id} is {} and not {subject}", event.event.subject));
             }
             if event.at < version.at {

@@ -242,7 +242,10 @@ impl Operator {
     /// The task's last event, where it carries a terminal task.
     fn last_event(&self, id: &TaskId) -> Option<Box<Task>> {
         let events = self.client.cluster.events.events();
-        let last = events.iter().rev().find(|e| e.event.entity_id == id.as_str())?;
+        let last = events
+            .iter()
+            .rev()
+            .find(|e| e.event.entity_id == id.as_str() && e.event.kept_on.is_some())?;
         let event: TaskEvent = serde_json::from_slice(&last.event.body).ok()?;
         event.task.filter(|t| t.status.is_terminal()).map(|t| Box::new(Task::clone(&t)))
     }

@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 
 use super::agent_messages::{self, AgentMessage};
 use super::schemas::{Bundle, EndpointSchemas, EventSchemas};
-use super::{operation_address, sorted_json, with_last_token};
+use super::{operation_address, sorted_json};
 use crate::endpoint::Audience;
-use crate::headers::{self, cloud_events};
 use crate::subject;
+use crate::{event, headers};
 
 /// The queue group of the NATS services protocol (ADR-32): any replica answers.
 const QUEUE_GROUP: &str = "q";
@@ -132,27 +132,25 @@ impl Parts {
 
     fn event(&mut self, entity: &str, kind: &str, summary: &str, data: &Value) {
         let id = format!("event.{entity}.{kind}");
-        let place = format!("{{{entity}_id}}");
-        let stem = with_last_token(&subject::events_of(entity, None), kind);
+        let data = json!({
+            "allOf": [data, {"type": "object", "properties": {"event": {"const": kind}}}],
+        });
         self.messages.insert(
             id.clone(),
             json!({
                 "name": id,
                 "title": kind,
                 "summary": summary,
-                "headers": event_headers(entity, kind),
-                "payload": {
-                    "allOf": [data, {"type": "object", "properties": {"event": {"const": kind}}}],
-                },
+                "contentType": event::BATCH_CONTENT_TYPE,
+                "payload": event::batch_schema(&format!("troupe.{entity}.{kind}.v1"), &data),
             }),
         );
         self.channels.insert(
             id.clone(),
             json!({
-                "address": stem.replace('*', &place),
+                "address": subject::event(entity, kind),
                 "title": kind,
                 "summary": summary,
-                "parameters": {format!("{entity}_id"): {"description": "The entity's id."}},
                 "messages": {"event": component("messages", &id)},
             }),
         );
@@ -275,30 +273,6 @@ fn fault(bundle: &Bundle) -> Value {
     })
 }
 
-fn event_headers(entity: &str, kind: &str) -> Value {
-    let mut pairs = traced();
-    pairs.extend([
-        (headers::MSG_ID, text("The same as the event's id: a second copy is dropped.")),
-        (cloud_events::ID, text("Unique per event; the same when it is sent again.")),
-        (cloud_events::SOURCE, text("`/troupe/` and the service.")),
-        (cloud_events::SPEC_VERSION, json!({"const": "1.0"})),
-        (cloud_events::TYPE, json!({"const": format!("troupe.{entity}.{kind}.v1")})),
-        (cloud_events::SUBJECT, text("The entity's id.")),
-        (cloud_events::TIME, json!({"type": "string", "format": "date-time"})),
-        (cloud_events::DATA_CONTENT_TYPE, json!({"const": "application/json"})),
-    ]);
-    let required = [
-        cloud_events::ID,
-        cloud_events::SOURCE,
-        cloud_events::SPEC_VERSION,
-        cloud_events::TYPE,
-        cloud_events::SUBJECT,
-        cloud_events::TIME,
-        cloud_events::DATA_CONTENT_TYPE,
-    ];
-    header_object(pairs, &required)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::schemas::references;
@@ -315,7 +289,7 @@ mod tests {
         let channels = document["channels"].as_object().unwrap();
         let addresses: Vec<_> = channels.values().filter_map(|c| c["address"].as_str()).collect();
         assert!(addresses.contains(&"troupe.v1.registry.register.{caller}"));
-        assert!(addresses.contains(&"troupe.v1.event.task.{task_id}.task_completed"));
+        assert!(addresses.contains(&"troupe.v1.event.task.task_completed"));
         assert!(addresses.contains(&"troupe.v1.agent.{recipient}.inbox.{sender}"));
         let events: usize = event::entries().iter().map(|entry| entry.kinds.len()).sum();
         assert_eq!(

@@ -83,7 +83,8 @@ fn agent(name: &str) -> Permissions {
     publish.push(inbox(name));
     // What the replicas of a shared object tell each other.
     publish.push(format!("{PREFIX}.object.*.peer.{name}"));
-    let mut subscribe = vec![inbox(name), every_event(), every_object()];
+    let mut subscribe =
+        vec![inbox(name), every_event(), every_object(), format!("{PREFIX}.hold.{name}.*")];
     subscribe.extend(agent_messages::ALL.iter().filter_map(|message| message.read_by(name)));
     Permissions { publish, subscribe }
 }
@@ -126,12 +127,18 @@ fn of_service(service: Service, name: &str) -> Permissions {
 /// What only this service writes: its events and its truth.
 fn written_by(service: Service) -> Vec<String> {
     let events = |entity: &str| format!("{PREFIX}.event.{entity}.>");
+    let archive = |entity: &str| format!("{PREFIX}.archive.{entity}.*");
     match service {
         Service::Registry => {
-            vec![events(event::AGENT), format!("{PREFIX}.state.agent.*")]
+            vec![events(event::AGENT), archive(event::AGENT), format!("{PREFIX}.state.agent.*")]
         }
         Service::Work => {
-            vec![events(event::TASK), format!("{PREFIX}.log.work.>")]
+            vec![
+                events(event::TASK),
+                archive(event::TASK),
+                format!("{PREFIX}.hold.>"),
+                format!("{PREFIX}.log.work.>"),
+            ]
         }
         Service::Routing => {
             let entities = [event::MAILBOX, event::SESSION, event::BREAKER, event::ROUTE];
@@ -273,11 +280,14 @@ mod tests {
         assert!(!allows(&permissions.publish, "troupe.v1.topic.news.bob"));
         assert!(!allows(&permissions.publish, "troupe.v1.topic.alice.bob"));
         assert!(!allows(&permissions.publish, "troupe.v1.ingress.inbox.0.bob.alice"));
-        assert!(!allows(&permissions.publish, "troupe.v1.event.task.t1.task_completed"));
+        assert!(!allows(&permissions.publish, "troupe.v1.event.task.task_completed"));
         assert!(!allows(&permissions.publish, "troupe.v1.internal.work.ready"));
         assert!(allows(&permissions.subscribe, "troupe.v1.agent.alice.inbox.bob"));
         assert!(!allows(&permissions.subscribe, "troupe.v1.agent.bob.inbox.alice"));
         assert!(!allows(&permissions.subscribe, "troupe.v1.work.complete.bob"));
+        assert!(allows(&permissions.subscribe, "troupe.v1.hold.alice.t1"));
+        assert!(!allows(&permissions.subscribe, "troupe.v1.hold.bob.t1"));
+        assert!(!allows(&permissions.publish, "troupe.v1.hold.alice.t1"));
         assert!(allows(&permissions.subscribe, "_INBOX.alice.x1"));
         assert!(!allows(&permissions.subscribe, "_INBOX.bob.x1"));
     }
@@ -295,7 +305,7 @@ mod tests {
         assert!(allows(&publish, "troupe.v1.state.agent.alice"));
         assert!(allows(&publish, "_INBOX.alice.x1"));
         assert!(!allows(&publish, "troupe.v1.log.work.0.record"));
-        assert!(!allows(&publish, "troupe.v1.event.task.t1.task_completed"));
+        assert!(!allows(&publish, "troupe.v1.event.task.task_completed"));
         // A reply subject that a caller may have chosen.
         assert!(!allows(&publish, "troupe.v1.work.complete.bob"));
         assert!(!allows(&publish, "troupe.v1.agent.bob.inbox.alice"));
@@ -316,18 +326,21 @@ mod tests {
             subject::agent_state(&name("a")),
             subject::shard_log(Service::Work, 0),
             subject::shard_manifest(Service::Work, 0),
-            subject::event(event::TASK, &name("t"), "task_created"),
-            subject::event(event::AGENT, &name("a"), "agent_crashed"),
+            subject::event(event::TASK, "task_created"),
+            subject::archive(event::TASK, &name("t")),
+            subject::archive(event::AGENT, &name("a")),
+            subject::hold(&name("a"), &name("t")),
+            subject::event(event::AGENT, "agent_crashed"),
             subject::shard_log(Service::Routing, 0),
             subject::route_state(&name("r")),
-            subject::event(event::MAILBOX, &name("a"), "message_dead"),
-            subject::event(event::SESSION, &name("s"), "session_closed"),
+            subject::event(event::MAILBOX, "message_dead"),
+            subject::event(event::SESSION, "session_closed"),
             subject::shard_log(Service::Plan, 0),
             subject::object_batches(&name("p")),
-            subject::event(event::PLAN, &name("p"), "plan_changed"),
+            subject::event(event::PLAN, "plan_changed"),
             subject::shard_log(Service::Progress, 0),
-            subject::event(event::PROGRESS, &name("t"), "progress_stalled"),
-            subject::event(event::MILESTONE, &name("m"), "milestone_missed"),
+            subject::event(event::PROGRESS, "progress_stalled"),
+            subject::event(event::MILESTONE, "milestone_missed"),
         ] {
             assert!(allows(&publish, &subject), "{subject}");
         }

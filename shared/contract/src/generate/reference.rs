@@ -13,7 +13,7 @@ use self::schema_text::{description, fields_table, flattened, target, type_secti
 use super::schemas::{Bundle, EndpointSchemas, EventSchemas};
 use super::{DOCUMENTED_SHARDS, agent_messages, limits, operation_address};
 use crate::endpoint::{Audience, Service};
-use crate::headers::{self, cloud_events};
+use crate::headers;
 use crate::stream::{self, StreamSpec, WhenFull};
 use crate::subject;
 
@@ -142,8 +142,10 @@ impl Page {
     fn events(&mut self, bundle: &Bundle) {
         self.heading(2, "Events");
         self.line(
-            "CloudEvents 1.0 in binary mode, published by services only, at least once: the same \
-             `ce-id` is the same event.",
+            "CloudEvents 1.0, JSON batch format: a message is an array of events of one kind that \
+             happened at about the same time, each `{specversion, id, source, type, subject, time, \
+             traceparent?, data}` with the entity's id as `subject`. Published by services only, at \
+             least once: the same `id` is the same event. Events of one entity keep their order.",
         );
         for EventSchemas { entry, data } in &bundle.events {
             self.entity_events(entry.entity, &entry.kinds, data);
@@ -152,11 +154,10 @@ impl Page {
 
     fn entity_events(&mut self, entity: &str, kinds: &[(&str, &str)], data: &Value) {
         self.heading(3, format_args!("Events of {}", many(entity)));
-        let stem = subject::events_of(entity, None).replacen('*', "<id>", 1);
         self.line(format_args!("Data: {}.\n", schema_text::type_of(data)));
-        let rows = kinds.iter().map(|(kind, summary)| {
-            vec![code(&super::with_last_token(&stem, kind)), (*summary).into()]
-        });
+        let rows = kinds
+            .iter()
+            .map(|(kind, summary)| vec![code(&subject::event(entity, kind)), (*summary).into()]);
         self.table(&["subject", "meaning"], rows);
     }
 
@@ -182,18 +183,11 @@ impl Page {
         let rows = [
             (headers::TRACEPARENT, "W3C Trace Context, on every message."),
             (headers::TRACESTATE, "W3C Trace Context, vendor entries."),
-            (headers::MSG_ID, "The idempotency key of a command; the id of an event."),
+            (headers::MSG_ID, "The idempotency key of a command."),
             (headers::DEADLINE_MS, "How long the caller waits for the answer, in milliseconds."),
             (headers::CALLER, "Between replicas: the caller of a request that is handed on."),
             (headers::SERVICE_ERROR, "On a fault: the message."),
             (headers::SERVICE_ERROR_CODE, "On a fault: the HTTP equivalent of the code."),
-            (cloud_events::ID, "On an event: unique, and the same when it is sent again."),
-            (cloud_events::SOURCE, "On an event: `/troupe/` and the service."),
-            (cloud_events::SPEC_VERSION, "On an event: `1.0`."),
-            (cloud_events::TYPE, "On an event: `troupe.<entity>.<event>.v1`."),
-            (cloud_events::SUBJECT, "On an event: the entity's id."),
-            (cloud_events::TIME, "On an event: RFC 3339."),
-            (cloud_events::DATA_CONTENT_TYPE, "On an event: `application/json`."),
         ];
         self.table(&["header", "meaning"], rows.map(|(name, text)| vec![code(name), text.into()]));
     }
