@@ -24,7 +24,8 @@ pub enum Unfitness {
     Failing(Name),
     /// It is not there any more: nothing stays in its hands.
     Gone,
-    /// It began a new life then: nothing stays in the hands of the former one.
+    /// It began a new life then, by the registry's clock: nothing stays in the hands of the former one.
+    /// What was handed out in that very millisecond is left to its lease: it may be the new one's.
     Reborn(Timestamp),
 }
 
