@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Subcommand;
+use troupe_bench::plans::{self, PlansArgs};
 use troupe_bench::progress::{self, ProgressArgs};
 use troupe_bench::routing::{self, RoutingArgs};
 use troupe_bench::work::{self, WorkArgs};
@@ -15,6 +16,8 @@ use crate::args::Global;
 pub(crate) enum BenchCommand {
     /// Measure work distribution beside a raw JetStream baseline, on a stack of its own.
     Work(WorkArgs),
+    /// Measure how fast plans converge, merge and take edits, on a stack of its own.
+    Plans(PlansArgs),
     /// Measure reports and summaries beside raw publishes, on a stack of its own.
     Progress(ProgressArgs),
     /// Measure how well and how fast messages find who can act, on a stack of its own.
@@ -30,6 +33,10 @@ pub(crate) async fn run(global: &Global, command: BenchCommand) -> Result<ExitCo
         BenchCommand::Work(mut args) => {
             args.output = json(args.output);
             Box::new(move || work::run(args))
+        }
+        BenchCommand::Plans(mut args) => {
+            args.output = json(args.output);
+            Box::new(move || plans::run(args))
         }
         BenchCommand::Progress(mut args) => {
             args.output = json(args.output);
