@@ -10,30 +10,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
+use troupe_bus::Bus;
 use troupe_bus::connect::ConnectError;
 use troupe_bus::follow::{Follower, Published};
 use troupe_bus::port::ReadError;
-use troupe_bus::{Bus, CallOptions};
 use troupe_contract::event::{TASK, TaskEvent};
-use troupe_contract::work::{ListTasks, TaskFilter};
 use troupe_contract::{stream, subject};
-use troupe_domain::limits::MAX_PAGE_ROWS;
 use troupe_domain::{Fault, TaskId};
 
-use super::asking;
+use super::{asking, catching_up};
 use crate::handlers::{Router, Shard};
-use crate::rules::facts::{Fact, Facts};
+use crate::rules::facts::Fact;
 use crate::rules::record::Place;
 use crate::rules::request::ProgressRequest;
 
-/// Events on their way here.
-const MAX_AHEAD: u16 = 1_024;
-/// Events that are taken in together.
-const MAX_BATCH_EVENTS: usize = 512;
+/// Messages on their way here, each with several events.
+const MAX_AHEAD: u16 = 128;
+/// Messages that are taken in together.
+const MAX_BATCH_MESSAGES: usize = 64;
 /// Bytes of them, about.
 const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
-/// Tasks of one page when all of them are read.
-const PAGE_ROWS: usize = MAX_PAGE_ROWS / 4;
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_secs(2);
 
@@ -118,20 +114,20 @@ impl Following {
         let first = log.first_sequence().await?;
         let known = shard.look(crate::rules::state::ProgressState::heard);
         let taken = known.filter(|known| known.stream_made_at == made_at).map_or(0, |k| k.sequence);
-        // Events fell out of the stream before they were heard: whoever still knows must say it.
-        if taken + 1 < first {
+        // Events went before they were heard: whoever still knows must say what they said.
+        let lost = known.is_some_and(|known| known.stream_made_at != made_at);
+        if lost || taken + 1 < first {
             self.learn(shard, Vec::new(), None, Some(false)).await?;
         }
-        let mut follower = log.follow(subject::events_of(TASK, None), taken + 1).ahead(MAX_AHEAD);
-        let reading = tokio::spawn(read_everything(self.bus.clone(), shard.clone()));
-        let reading = AbortOnDrop(reading);
+        let mut follower = log.follow(subject::events_of(TASK), taken + 1).ahead(MAX_AHEAD);
+        let reading = catching_up::run(self.bus.clone(), shard.clone());
+        let _reading = AbortOnDrop(tokio::spawn(reading));
         loop {
             let batch = batch(follower.published().await?, &mut follower);
             let sequence = batch.last().map_or(taken, |published| published.entry.sequence);
-            let facts = self.whole(shard, batch.iter().filter_map(fact_of).collect()).await?;
+            let facts = self.whole(shard, batch.iter().flat_map(facts_of).collect()).await?;
             let place = Place { stream_made_at: made_at, sequence };
             self.learn(shard, facts, Some(place), None).await?;
-            let _ = &reading;
         }
     }
 
@@ -140,6 +136,10 @@ impl Following {
         let mut told: BTreeSet<&TaskId> = BTreeSet::new();
         let mut missing: BTreeSet<TaskId> = BTreeSet::new();
         shard.look(|state| {
+            // What would not be followed need not be known.
+            if state.is_full() {
+                return;
+            }
             for fact in &facts {
                 let task = fact.task();
                 if fact.is_whole() {
@@ -178,38 +178,11 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// Reads every task of work distribution once, unless that was done; it is tried until it works.
-async fn read_everything(bus: Bus, shard: Arc<Shard>) {
-    let mut wait = FIRST_RETRY;
-    while shard.closed().is_none() && !shard.look(crate::rules::state::ProgressState::is_complete) {
-        if let Err(fault) = read_pages(&bus, &shard).await {
-            tracing::info!(%fault, "the tasks that are there already are read later");
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(LAST_RETRY);
-        }
-    }
-}
-
-async fn read_pages(bus: &Bus, shard: &Shard) -> Result<(), Fault> {
-    let mut filter = TaskFilter { limit: Some(PAGE_ROWS), ..TaskFilter::default() };
-    loop {
-        let page = bus.call_with::<ListTasks>(&filter, &CallOptions::default()).await?;
-        let seen = |task: &Arc<troupe_domain::Task>| Fact::Seen(Box::new(Facts::from(&**task)));
-        let facts = page.tasks.iter().map(seen).collect();
-        let complete = page.next_after.is_none().then_some(true);
-        shard.call(ProgressRequest::Learn { facts, heard: None, complete }).await?;
-        match page.next_after {
-            None => return Ok(()),
-            after => filter.after = after,
-        }
-    }
-}
-
 /// What is here already goes along with the first.
 fn batch(first: Published, follower: &mut Follower) -> Vec<Published> {
     let mut bytes = first.entry.body.len();
     let mut batch = vec![first];
-    while batch.len() < MAX_BATCH_EVENTS && bytes < MAX_BATCH_BYTES {
+    while batch.len() < MAX_BATCH_MESSAGES && bytes < MAX_BATCH_BYTES {
         match follower.published_now() {
             Some(Ok(next)) => {
                 bytes += next.entry.body.len();
@@ -222,12 +195,15 @@ fn batch(first: Published, follower: &mut Follower) -> Vec<Published> {
     batch
 }
 
-fn fact_of(published: &Published) -> Option<Fact> {
-    match serde_json::from_slice::<TaskEvent>(&published.entry.body) {
-        Ok(event) => Some(Fact::of_event(event, published.event_id.as_deref())),
+fn facts_of(published: &Published) -> Vec<Fact> {
+    match published.events::<TaskEvent>() {
+        Ok(events) => {
+            events.into_iter().map(|event| Fact::of_event(event.data, Some(&event.id))).collect()
+        }
         Err(why) => {
-            tracing::error!(subject = published.entry.subject, %why, "no event of a task; passed over");
-            None
+            let subject = &published.entry.subject;
+            tracing::error!(subject, %why, "no events of tasks; passed over");
+            Vec::new()
         }
     }
 }

@@ -36,13 +36,15 @@ pub struct Settings {
 }
 
 impl Default for Settings {
+    /// Two snapshots and the log after each must fit into `PROGRESS_LOG_BYTES` while a third is written:
+    /// a task takes about 600 bytes of a snapshot.
     fn default() -> Self {
         Self {
             stalled_after_ms: 600_000,
-            max_tasks: 250_000,
-            max_ended_tasks: 100_000,
+            max_tasks: 150_000,
+            max_ended_tasks: 50_000,
             max_reports_per_task: 64,
-            max_report_bytes: 256 * 1024 * 1024,
+            max_report_bytes: 64 * 1024 * 1024,
             max_agents: 10_000,
             max_milestones: 10_000,
         }
@@ -163,6 +165,17 @@ impl ProgressState {
     /// How many tasks are followed.
     pub fn task_count(&self) -> usize {
         self.tasks.len()
+    }
+
+    /// Whether no more tasks are followed.
+    pub fn is_full(&self) -> bool {
+        self.tasks.len() >= self.settings.max_tasks
+    }
+
+    /// Tasks that have not ended.
+    pub fn open_tasks(&self) -> Vec<TaskId> {
+        let open = self.tasks.values().filter(|task| !task.is_ended());
+        open.map(|task| task.id.clone()).collect()
     }
 
     /// How many milestones there are.
