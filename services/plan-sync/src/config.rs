@@ -27,6 +27,9 @@ pub struct Config {
     pub max_objects_per_shard: usize,
     /// Bytes of the states and of the batches that are kept, of one shard; the next edit is refused.
     pub max_bytes_per_shard: usize,
+    /// A deleted item is forgotten for good so long after its deletion: what a replica that was away for
+    /// longer did to it comes back as an item with nothing else, and is told as a conflict.
+    pub purge_after_ms: u64,
     /// Where snapshots and history go.
     pub archive: ArchiveConfig,
     /// When two items say the same thing.
@@ -137,6 +140,7 @@ impl Default for Config {
             snapshot_after_log_bytes: 32 * 1024 * 1024,
             max_objects_per_shard: 10_000,
             max_bytes_per_shard: 512 * 1024 * 1024,
+            purge_after_ms: 7 * 24 * 60 * 60 * 1000,
             archive: ArchiveConfig::default(),
             alike: AlikeConfig::default(),
         }
@@ -162,6 +166,7 @@ impl Config {
             ("snapshot_after_log_bytes", self.snapshot_after_log_bytes),
             ("max_objects_per_shard", self.max_objects_per_shard as u64),
             ("max_bytes_per_shard", self.max_bytes_per_shard as u64),
+            ("purge_after_ms", self.purge_after_ms),
             ("archive.after_batches", self.archive.after_batches as u64),
             ("archive.after_ms", self.archive.after_ms),
             ("archive.max_kept_bytes_per_object", self.archive.max_kept_bytes_per_object as u64),
@@ -186,6 +191,7 @@ impl Config {
             seed,
             max_objects: self.max_objects_per_shard,
             max_bytes: self.max_bytes_per_shard,
+            purge_after_ms: self.purge_after_ms,
             archives: self.archive.is_named(),
             archive_after_batches: self.archive.after_batches,
             archive_after_ms: self.archive.after_ms,

@@ -192,3 +192,45 @@ async fn without_an_archive_history_ends_where_memory_does() {
     let item = early.copy.document().item(&stage::name("a")).unwrap();
     assert_eq!(item.title, "t59");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deleted_items_are_forgotten_and_late_edits_of_them_are_not_lost() {
+    let stage = Stage::with(Config { purge_after_ms: 1, ..Config::default() }, 1).await;
+    let (ann, bob) = (stage.agent("ann").await, stage.agent("bob").await);
+    ann.make("p", &["a", "b", "c"]).await;
+    let mut away = bob.copy_of("p");
+    away.pull(&bob.bus).await;
+    ann.call::<DeleteItem>(json!({"plan_id": "p", "item_id": "b"})).await.unwrap();
+    // Deletions are looked at after changes.
+    let mut changes = 0;
+    eventually("the deleted item to be forgotten", PATIENCE, || {
+        changes += 1;
+        let ann = &ann;
+        async move {
+            title(ann, changes).await;
+            (stats(ann).await.items == 2).then_some(())
+        }
+    })
+    .await;
+    let mut fresh = ann.copy_of("p");
+    fresh.pull(&ann.bus).await;
+    assert_eq!(fresh.copy.document().entities(), 2);
+    // Somebody who was away worked on it meanwhile.
+    let change = troupe_crdt::ItemChange {
+        title: Some("my work".to_owned()),
+        ..troupe_crdt::ItemChange::default()
+    };
+    let late = away.edit(&[troupe_crdt::Edit::UpdateItem {
+        item: stage::name("b"),
+        change,
+        rests_on: None,
+    }]);
+    stage::bring(&bob.bus, &[late]).await.unwrap();
+    let plan = ann.get("p").await.plan;
+    assert!(plan.items.iter().any(|item| item.title == "my work"), "{plan:?}");
+    let told = ann.call::<Conflicts>(json!({"plan_id": "p"})).await.unwrap().conflicts;
+    assert!(told.iter().any(|conflict| conflict.item_id == Some(stage::name("b"))), "{told:?}");
+    fresh.pull(&ann.bus).await;
+    away.pull(&bob.bus).await;
+    assert_eq!(fresh.hash(), away.hash());
+}

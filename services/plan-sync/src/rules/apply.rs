@@ -2,11 +2,13 @@
 
 use troupe_contract::plan::PlanReceipt;
 use troupe_crdt::{AgentKey, Change, Field, Operation, SignedBatch};
+use troupe_domain::Timestamp;
+use troupe_domain::plan::ObjectKind;
 
 use super::memory::Remembered;
 use super::merging::apply;
 use super::notice;
-use super::object::{MAX_FORKS, MAX_PIECES, Object, Piece};
+use super::object::{MAX_FORKS, MAX_PIECES, Mark, Object, Piece};
 use super::record::{Merged, Record};
 use super::state::{Link, PlanState};
 
@@ -14,6 +16,8 @@ use super::state::{Link, PlanState};
 const CHECK_AFTER_MS: u64 = 200;
 /// And one millisecond more for so many entities: looking at all of a large plan takes a while.
 const ENTITIES_PER_MS: usize = 10;
+/// Versions that are remembered in the time after which deleted items are purged.
+const MARKS: u64 = 8;
 
 impl PlanState {
     /// Folds a record into the state, with the notices that follow from it.
@@ -101,6 +105,7 @@ impl PlanState {
         let (kept, weight) = (object.kept_bytes, object.weight);
         object.keep(merged.at, signed);
         object.weight = object.document.bytes();
+        mark(object, merged.at, self.settings.purge_after_ms);
         if changes_words(signed) {
             object.worded = object.sequence;
         }
@@ -125,6 +130,18 @@ impl PlanState {
             let receipt = receipt(object, merged);
             self.keys.insert(Remembered { key: key.clone(), receipt });
         }
+    }
+}
+
+/// Remembers the version, a few times in the time after which deleted items are purged.
+fn mark(object: &mut Object, at: Timestamp, purge_after_ms: u64) {
+    let last = object.marks.back().map(|mark| mark.at);
+    let is_due = last.is_none_or(|last| at.millis_since(last) >= purge_after_ms / MARKS);
+    if object.kind == ObjectKind::Plan && is_due {
+        object.marks.push_back(Mark { at, vector: object.document.vector() });
+    }
+    while object.marks.len() as u64 > 2 * MARKS {
+        object.marks.pop_front();
     }
 }
 

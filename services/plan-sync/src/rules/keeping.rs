@@ -13,13 +13,17 @@
 use std::sync::Arc;
 
 use troupe_contract::plan::Bytes64;
+use troupe_crdt::Edit;
 use troupe_domain::plan::{ObjectId, ObjectKind};
 use troupe_domain::{Fault, Timestamp};
 
-use super::object::{Base, Kept, Object};
+use super::editing::Extra;
+use super::object::{Base, Kept, Mark, Object};
 use super::record::Record;
 use super::state::PlanState;
 
+/// Items that one batch purges.
+const MAX_PURGED_ITEMS: usize = 1_000;
 /// Folding one by one would cost a state each time: at least so much is folded at once.
 const FOLDED_PART: usize = 2;
 
@@ -91,6 +95,33 @@ impl PlanState {
     /// The archive took nothing.
     pub fn archive_failed(&mut self, why: String) {
         self.archive_error = Some(why);
+    }
+
+    /// Forgets items for good that were deleted long ago: every replica that was heard of since knows
+    /// it. The purge is an edit like any other, so that all replicas forget the same.
+    pub(super) fn purge(&mut self, id: &ObjectId, now: Timestamp) {
+        let after = self.settings.purge_after_ms;
+        let Some(object) = self.objects.get_mut(id) else { return };
+        if object.document.is_deleted() {
+            return;
+        }
+        let is_old = |mark: &Mark| now.millis_since(mark.at) >= after;
+        // The newest that is old enough covers the others.
+        let mut stable = None;
+        while let Some(mark) = object.marks.pop_front_if(|mark| is_old(mark)) {
+            stable = Some(mark.vector);
+        }
+        let Some(stable) = stable else { return };
+        let dead = object.document.deleted_items(&stable).into_iter();
+        let items: Vec<_> =
+            dead.filter(|(_, is_stable)| *is_stable).map(|(item, _)| item).collect();
+        for some in items.chunks(MAX_PURGED_ITEMS) {
+            let purge = Edit::Purge { items: some.to_vec() };
+            if let Err(fault) = self.write(id, None, &[purge], Extra::default(), now) {
+                tracing::warn!(%fault, object = %id, "deleted items are purged later");
+                return;
+            }
+        }
     }
 
     /// Folds what is more than memory keeps of `id`.

@@ -108,12 +108,23 @@ pub struct Object {
     pub conflicts: BTreeMap<Name, Conflict>,
     /// When conflicts are looked for; none while nothing changed since they were.
     pub check_at: Option<Timestamp>,
+    /// Versions as they were some time ago, oldest first: what was deleted in the oldest may be purged.
+    pub marks: VecDeque<Mark>,
     /// The sequence of the last batch that changed what items say.
     pub worded: u64,
     /// The last snapshot that was asked for. It is not recorded.
     pub cached: Option<Cached>,
     /// The replica that was last seen to have diverged, and at which sequence.
     pub diverged: Option<(AgentId, u64)>,
+}
+
+/// A version as it was at some time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// When.
+    pub at: Timestamp,
+    /// The version.
+    pub vector: VectorClock,
 }
 
 /// A snapshot that was asked for.
@@ -148,6 +159,7 @@ impl Object {
             forks: Vec::new(),
             conflicts: BTreeMap::new(),
             check_at: None,
+            marks: VecDeque::new(),
             worded: 0,
             cached: None,
             diverged: None,

@@ -171,6 +171,7 @@ impl PlanState {
             let over = object.conflicts.values().filter(is_over);
             let closed: Vec<Name> = over.map(|conflict| conflict.id.clone()).collect();
             self.draft_conflicts(&id, News { opened: found, closed }, now);
+            self.purge(&id, now);
         }
     }
 

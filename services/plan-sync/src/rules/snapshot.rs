@@ -11,7 +11,7 @@ use troupe_domain::plan::{Conflict, ObjectId, ObjectKind};
 use troupe_domain::{TaskId, VectorClock};
 
 use super::memory::Remembered;
-use super::object::{Base, Kept, Object, Piece, replayed};
+use super::object::{Base, Kept, Mark, Object, Piece, replayed};
 use super::record::Place;
 use super::state::{Link, PlanState, Totals};
 use troupe_crdt::AgentKey;
@@ -46,6 +46,7 @@ pub struct ObjectLine {
     pieces: Vec<Piece>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     next_base: Option<Base>,
+    marks: Vec<Mark>,
     forks: Vec<Fork>,
     conflicts: Vec<Conflict>,
 }
@@ -100,6 +101,7 @@ impl PlanState {
         object.kept = line.kept.into();
         object.pieces = line.pieces.into();
         object.next_base = line.next_base;
+        object.marks = line.marks.into();
         object.forks = line.forks;
         object.worded = object.sequence;
         object.conflicts = line.conflicts.into_iter().map(|c| (c.id.clone(), c)).collect();
@@ -122,6 +124,7 @@ fn line(object: &Object) -> ObjectLine {
         kept: object.kept.iter().cloned().collect(),
         pieces: object.pieces.iter().copied().collect(),
         next_base: object.next_base.clone(),
+        marks: object.marks.iter().cloned().collect(),
         forks: object.forks.clone(),
         conflicts: object.conflicts.values().cloned().collect(),
     }

@@ -25,6 +25,8 @@ pub struct Settings {
     pub max_objects: usize,
     /// Bytes of states and kept batches.
     pub max_bytes: usize,
+    /// Deleted items are forgotten for good so long after their deletion.
+    pub purge_after_ms: u64,
     /// Whether there is an archive.
     pub archives: bool,
     /// An object is due for the archive with so many batches.
