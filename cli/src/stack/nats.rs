@@ -12,6 +12,10 @@ use super::server::{LISTEN_LIMIT_MS, LISTEN_POLL_MS, Server};
 /// The largest message, as everywhere in Troupe.
 const MAX_PAYLOAD_MB: usize = troupe_domain::limits::MAX_MESSAGE_BYTES / (1024 * 1024);
 
+/// The server sets aside what every stream may grow to, and refuses a stream beyond this. By itself it
+/// would count with three quarters of what happens to be free, which a small disk does not have.
+const MAX_FILE_STORE_GB: usize = 32;
+
 /// Starts it on `port` (0 is a free one), and waits until it listens.
 pub(crate) async fn start(binary: &Path, folder: &Path, port: u16) -> Result<Server> {
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
@@ -44,6 +48,7 @@ fn text(folder: &Path, port: u16) -> String {
     format!(
         "server_name: troupe-dev\nhost: \"127.0.0.1\"\nport: {port}\nports_file_dir: {folder}\n\
          max_payload: {MAX_PAYLOAD_MB}MB\njetstream {{\n  store_dir: {folder}\n  \
+         max_file_store: {MAX_FILE_STORE_GB}GB\n  \
          # The server's default, written out: a power loss can cost the last two minutes.\n  \
          sync_interval: \"2m\"\n}}\n"
     )

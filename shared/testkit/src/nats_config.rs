@@ -16,6 +16,10 @@ pub(crate) struct Choices {
     pub(crate) cluster: Option<Place>,
 }
 
+/// The server sets aside what every stream may grow to; by itself it would count with the disk that
+/// happens to be free.
+const MAX_FILE_STORE_GB: usize = 64;
+
 /// A server's place in a cluster on this machine.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
@@ -33,7 +37,8 @@ pub(crate) fn text(folder: &Path, port: Option<u16>, choices: &Choices) -> Strin
     let mut text = format!(
         "host: \"127.0.0.1\"\nport: {port}\nports_file_dir: \"{folder}\"\n\
          max_payload: {MAX_PAYLOAD_MB}MB\n\
-         jetstream {{ store_dir: \"{folder}/store\", sync_interval: \"{sync}\" }}\n"
+         jetstream {{ store_dir: \"{folder}/store\", sync_interval: \"{sync}\", \
+         max_file_store: {MAX_FILE_STORE_GB}GB }}\n"
     );
     if let Some(Place { server_name, port, members }) = &choices.cluster {
         let routes: Vec<_> = members.iter().map(|m| format!("\"nats://127.0.0.1:{m}\"")).collect();
