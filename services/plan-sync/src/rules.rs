@@ -19,4 +19,6 @@ pub mod request;
 pub mod resolving;
 pub mod snapshot;
 pub mod state;
+#[cfg(test)]
+mod tests;
 pub mod wanted;
