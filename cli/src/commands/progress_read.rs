@@ -86,13 +86,13 @@ fn told(summary: &ProgressSummary) -> String {
         ("unknown", summary.unknown_tasks),
     ];
     let counts = counts.iter().filter(|(_, count)| *count > 0);
-    let counts: String = counts.map(|(what, count)| format!(", {count} {what}")).collect();
+    let completed = format!("{} of {} completed", summary.items_completed, summary.total_items);
+    let counts: Vec<String> = std::iter::once(completed)
+        .chain(counts.map(|(what, count)| format!("{count} {what}")))
+        .collect();
     let rows = [
         ("progress", format!("{:.1}% ({})", summary.overall_progress, word(&summary.status))),
-        (
-            "tasks",
-            format!("{} of {} completed{counts}", summary.items_completed, summary.total_items),
-        ),
+        ("tasks", counts.join(", ")),
         ("time spent", minutes(summary.time_spent_minutes)),
         ("work left", minutes_or_dash(summary.estimated_remaining_minutes)),
         ("estimated", minutes_or_dash(summary.estimated_total_minutes)),
