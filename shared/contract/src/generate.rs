@@ -8,6 +8,7 @@ pub mod agent_messages;
 mod asyncapi;
 pub mod limits;
 mod nats_config;
+pub mod object_subjects;
 pub mod permissions;
 mod reference;
 mod schemas;

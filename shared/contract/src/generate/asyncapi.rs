@@ -6,6 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::agent_messages::{self, AgentMessage};
+use super::object_subjects::{self, ObjectSubject};
 use super::schemas::{Bundle, EndpointSchemas, EventSchemas};
 use super::{operation_address, sorted_json};
 use crate::endpoint::Audience;
@@ -39,6 +40,9 @@ pub fn asyncapi() -> String {
     }
     for message in &agent_messages::ALL {
         parts.agent_message(message);
+    }
+    for told in &object_subjects::all() {
+        parts.object_subject(told);
     }
     sorted_json::text(&json!({
         "asyncapi": "3.0.0",
@@ -209,6 +213,40 @@ impl Parts {
             }),
         );
     }
+
+    fn object_subject(&mut self, told: &ObjectSubject) {
+        let id = format!("objects.{}", told.name);
+        self.messages.insert(
+            id.clone(),
+            json!({
+                "name": id,
+                "title": told.name,
+                "summary": told.summary,
+                "contentType": "application/octet-stream",
+                "payload": {"description": told.content},
+            }),
+        );
+        self.channels.insert(
+            id.clone(),
+            json!({
+                "address": told.address,
+                "title": told.name,
+                "summary": told.summary,
+                "parameters": told.parameters(),
+                "messages": {"message": component("messages", &id)},
+            }),
+        );
+        self.operations.insert(
+            id.clone(),
+            json!({
+                "action": told.action,
+                "summary": told.summary,
+                "channel": channel(&id),
+                "messages": [message_of(&id, "message")],
+                "bindings": {"nats": {"bindingVersion": BINDING_VERSION}},
+            }),
+        );
+    }
 }
 
 fn parameter(place: &str) -> &'static str {
@@ -292,9 +330,11 @@ mod tests {
         assert!(addresses.contains(&"troupe.v1.event.task.task_completed"));
         assert!(addresses.contains(&"troupe.v1.agent.{recipient}.inbox.{sender}"));
         let events: usize = event::entries().iter().map(|entry| entry.kinds.len()).sum();
+        assert!(addresses.contains(&"troupe.v1.object.{object_id}.batch"));
+        let told = agent_messages::ALL.len() + object_subjects::all().len();
         assert_eq!(
             document["operations"].as_object().unwrap().len(),
-            catalogue::endpoints().count() + events + agent_messages::ALL.len()
+            catalogue::endpoints().count() + events + told
         );
     }
 

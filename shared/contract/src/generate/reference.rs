@@ -11,7 +11,7 @@ use troupe_domain::Code;
 
 use self::schema_text::{description, fields_table, flattened, target, type_section};
 use super::schemas::{Bundle, EndpointSchemas, EventSchemas};
-use super::{DOCUMENTED_SHARDS, agent_messages, limits, operation_address};
+use super::{DOCUMENTED_SHARDS, agent_messages, limits, object_subjects, operation_address};
 use crate::endpoint::{Audience, Service};
 use crate::headers;
 use crate::stream::{self, StreamSpec, WhenFull};
@@ -40,6 +40,7 @@ pub fn reference() -> String {
     page.faults();
     page.events(&bundle);
     page.agent_messages();
+    page.object_subjects();
     page.streams();
     page.headers();
     page.limits();
@@ -171,9 +172,18 @@ impl Page {
         self.table(&["subject", "meaning", "today"], rows);
     }
 
+    fn object_subjects(&mut self) {
+        self.heading(2, "Shared objects, live");
+        self.line("Told without a promise; what is missed is asked for with `plan.sync`.\n");
+        let rows = object_subjects::all().into_iter().map(|told| {
+            vec![code(&told.address), told.summary.to_owned(), told.content.to_owned()]
+        });
+        self.table(&["subject", "meaning", "content"], rows);
+    }
+
     fn streams(&mut self) {
         self.heading(2, "Streams");
-        self.line("One `TROUPE_WORK_<shard>` and one `TROUPE_ROUTING_<shard>` for each shard; the deployment chooses how many.\n");
+        self.line("One `TROUPE_WORK_<shard>`, `TROUPE_ROUTING_<shard>` and `TROUPE_PLAN_<shard>` for each shard; the deployment chooses how many.\n");
         let rows = stream::all(DOCUMENTED_SHARDS).into_iter().map(stream_row);
         self.table(&["stream", "subjects", "keeps", "when full", "meaning"], rows);
     }
@@ -228,7 +238,11 @@ fn code_meanings() -> impl Fn(Code) -> String {
 
 /// The name of a kind of entity, of many.
 fn many(entity: &str) -> String {
-    format!("{entity}{}", if entity.ends_with('x') { "es" } else { "s" })
+    match entity.chars().last() {
+        Some('s') => entity.to_owned(),
+        Some('x') => format!("{entity}es"),
+        _ => format!("{entity}s"),
+    }
 }
 
 fn stream_row(spec: StreamSpec) -> Vec<String> {
