@@ -110,7 +110,7 @@ impl Shared {
                 }
             }
             if !reply.more || self.vector() == vector {
-                self.state.lock().service = reply.vector;
+                self.service_has(&reply.vector);
                 return Ok(());
             }
         }
@@ -136,12 +136,22 @@ impl Shared {
                     continue;
                 }
             };
-            self.state.lock().service = reply.vector;
-            self.note_change();
+            self.service_has(&reply.vector);
             if let (Some(fault), Some(batch)) = (reply.refused, batches.get(reply.results.len())) {
                 self.refused(batch, fault, &mut refused)?;
             }
         }
+    }
+
+    /// The service has at least this. What was heard meanwhile may be more.
+    fn service_has(&self, vector: &VectorClock) {
+        let mut state = self.state.lock();
+        for (agent, seq) in vector.iter() {
+            // As many agents as the document may have.
+            let _ = state.service.raise(agent, seq);
+        }
+        drop(state);
+        self.note_change();
     }
 
     /// A batch of somebody else that is refused is that agent's affair; an own one may rest on it, and
@@ -200,6 +210,12 @@ impl Shared {
         }
         if reply.relation == Relation::Equal {
             self.compact(&vector);
+        }
+        let mut state = self.state.lock();
+        if !reply.vector.covers(&state.service) {
+            // It has less than it had: it was put back to an older state, and is told again.
+            state.service = reply.vector;
+            self.gap.notify_one();
         }
         Ok(())
     }

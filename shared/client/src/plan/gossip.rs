@@ -43,14 +43,17 @@ pub(super) enum Told {
 pub(super) enum Reaction {
     /// Nothing.
     None,
-    /// The peer at this version lacks something that is here.
-    Answer(VectorClock),
-    /// Something is missing here.
-    Ask,
+    /// Versions differ: something is missing here, or the peer at this version lacks something, or both.
+    Differ {
+        /// Something is missing here.
+        ask: bool,
+        /// What the peer has, who lacks something.
+        answer: Option<VectorClock>,
+    },
     /// These batches are on the air: nobody needs to tell them again.
     Heard(Vec<Arc<SignedBatch>>),
     /// The states differ at one version: the service decides.
-    Differ,
+    Diverged,
 }
 
 impl Shared {
@@ -147,13 +150,13 @@ impl Shared {
         let state = self.state.lock();
         let document = state.replica.document();
         let ours = document.vector();
-        if !document.covers(&theirs) {
-            return Reaction::Ask;
+        if theirs == ours {
+            let same = document.hash().to_string() == state_hash;
+            return if same { Reaction::None } else { Reaction::Diverged };
         }
-        if !theirs.covers(&ours) {
-            return Reaction::Answer(theirs);
-        }
-        if document.hash().to_string() == state_hash { Reaction::None } else { Reaction::Differ }
+        let ask = !document.covers(&theirs);
+        let answer = (!theirs.covers(&ours)).then_some(theirs);
+        Reaction::Differ { ask, answer }
     }
 
     /// Takes a batch from the air. Gives it if it is a batch, whatever became of it.

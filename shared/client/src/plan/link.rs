@@ -166,6 +166,8 @@ impl Gossip {
             if state.service.get(&batch.agent) + 1 == batch.seq {
                 // At most as many agents as the document has.
                 let _ = state.service.raise(&batch.agent, batch.seq);
+                drop(state);
+                self.shared.note_change();
             }
         }
     }
@@ -173,16 +175,19 @@ impl Gossip {
     fn react(&mut self, reaction: Reaction) {
         match reaction {
             Reaction::None => {}
-            Reaction::Differ => self.shared.gap.notify_one(),
-            Reaction::Ask => {
-                let soon = self.last_digest + Duration::from_millis(DIGEST_GAP_MS);
-                self.digest_at = self.digest_at.min(soon.max(Instant::now()) + spread());
+            Reaction::Diverged => self.shared.gap.notify_one(),
+            Reaction::Differ { ask, answer } => {
+                if ask {
+                    let soon = self.last_digest + Duration::from_millis(DIGEST_GAP_MS);
+                    self.digest_at = self.digest_at.min(soon.max(Instant::now()) + spread());
+                }
+                // One that lacks more is answered with all of it; the others let what they know pass.
+                self.owed = match (self.owed.take(), answer) {
+                    (owed, None) => owed,
+                    (None, Some(theirs)) => Some((Instant::now() + spread(), theirs)),
+                    (Some((at, owed)), Some(theirs)) => Some((at, least(&owed, &theirs))),
+                };
             }
-            // One that lacks more is answered with all of it; the others let what they know pass.
-            Reaction::Answer(theirs) => match &mut self.owed {
-                None => self.owed = Some((Instant::now() + spread(), theirs)),
-                Some((_, owed)) => *owed = least(owed, &theirs),
-            },
             Reaction::Heard(batches) => {
                 let Some((_, owed)) = &mut self.owed else { return };
                 for batch in batches {
