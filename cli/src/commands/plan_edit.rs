@@ -22,7 +22,8 @@ use crate::output::{self, from_word};
 #[derive(Debug, Args)]
 pub(crate) struct CreateArgs {
     /// One line.
-    name: String,
+    #[arg(value_name = "NAME")]
+    title: String,
     /// The id [default: a new one].
     #[arg(long)]
     id: Option<ObjectId>,
@@ -171,7 +172,7 @@ pub(super) async fn create(global: &Global, args: CreateArgs) -> Result<()> {
     let items = args.items.into_iter();
     let request = CreatePlanRequest {
         plan_id: args.id,
-        name: args.name,
+        name: args.title,
         description: args.description,
         owner: None,
         collaborators: args.collaborators,
