@@ -11,7 +11,9 @@ use troupe_domain::{AgentId, Code, Fault, Name, Timestamp};
 
 use crate::codec::{Malformed, Read, Reader, Writer};
 use crate::key::{AgentKey, PublicKey, SIGNATURE_BYTES};
-use crate::limits::{MAX_ACTORS, MAX_BATCH_BYTES, MAX_BATCH_OPERATIONS, MAX_LAMPORT};
+use crate::limits::{
+    MAX_ACTORS, MAX_BATCH_BYTES, MAX_BATCH_EFFECTS, MAX_BATCH_OPERATIONS, MAX_LAMPORT, MAX_TIME_MS,
+};
 use crate::operation::{Kind, Operation, read_kind, write_kind};
 use crate::stamp::Stamp;
 
@@ -176,6 +178,12 @@ impl Batch {
         }
         if self.lamport == 0 || self.last_lamport() > MAX_LAMPORT {
             return Err(Fault::invalid("lamport", format!("must be 1 to {MAX_LAMPORT}")));
+        }
+        if !(0..=MAX_TIME_MS).contains(&self.at.as_millis()) {
+            return Err(Fault::invalid("at", "must be a moment from 1970 to 9999"));
+        }
+        if self.operations.iter().map(Operation::effects).sum::<usize>() > MAX_BATCH_EFFECTS {
+            return Err(Fault::exhausted("MAX_BATCH_EFFECTS", MAX_BATCH_EFFECTS));
         }
         let in_order = self.seen.windows(2).all(|pair| pair[0].0 < pair[1].0);
         let others = self.seen.iter().all(|(name, seq)| *name != self.agent && *seq > 0);

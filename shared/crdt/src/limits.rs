@@ -8,6 +8,12 @@
 pub const MAX_BATCH_BYTES: usize = 256 * 1024;
 /// Operations in one batch.
 pub const MAX_BATCH_OPERATIONS: usize = 1_024;
+/// What all operations of one batch name together: items, keys, changes of fields.
+pub const MAX_BATCH_EFFECTS: usize = 16_384;
+/// The last moment that a batch may claim, in milliseconds: the end of what a clock can show.
+pub const MAX_TIME_MS: i64 = 253_402_207_199_999;
+/// Stamps in one snapshot: operations of which something is left.
+pub const MAX_STAMPS: usize = 2_000_000;
 /// Changes of fields in one operation.
 pub const MAX_OPERATION_CHANGES: usize = 256;
 /// Items, keys or elements that one operation may name.

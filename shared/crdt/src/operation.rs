@@ -229,6 +229,24 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// How many items, keys and changes it names: what applying it costs.
+    pub(crate) fn effects(&self) -> usize {
+        1 + match self {
+            Self::CreatePlan { changes }
+            | Self::UpdatePlan { changes }
+            | Self::AddItem { changes, .. }
+            | Self::UpdateItem { changes, .. } => changes.len(),
+            Self::DeleteItem { items } | Self::Purge { items } => items.len(),
+            Self::ReorderItems { orders } => orders.len(),
+            Self::BulkUpdate { updates } => {
+                updates.iter().map(|(_, changes)| 1 + changes.len()).sum()
+            }
+            Self::Insert { elements: keys } | Self::Remove { keys } => keys.len(),
+            Self::Raise { clock } => clock.len(),
+            _ => 0,
+        }
+    }
+
     /// Its name on the wire.
     pub const fn name(&self) -> &'static str {
         match self {

@@ -16,6 +16,7 @@ use crate::document::{Document, Head};
 use crate::key::PublicKey;
 use crate::limits::{
     MAX_ACTORS, MAX_CELL_VALUES, MAX_ENTITIES, MAX_KEY_BYTES, MAX_LAMPORT, MAX_SNAPSHOT_BYTES,
+    MAX_STAMPS,
 };
 use crate::operation::{read_kind, write_kind};
 use crate::stamp::{SharedStamp, Stamp};
@@ -161,7 +162,7 @@ fn read_head(from: &mut Reader<'_>) -> Read<Head> {
 
 fn read_stamps(from: &mut Reader<'_>) -> Read<Vec<SharedStamp>> {
     let (mut lamport, mut at) = (0_u64, 0_i64);
-    from.list(usize::MAX, "too many stamps", |from| {
+    from.list(MAX_STAMPS, "too many stamps", |from| {
         let wrong = from.wrong(LARGE);
         lamport = lamport.checked_add(from.number()?).filter(|l| *l <= MAX_LAMPORT).ok_or(wrong)?;
         let actor = from.name()?;

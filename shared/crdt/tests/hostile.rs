@@ -18,7 +18,7 @@ use troupe_crdt::{
     SignedBatch,
 };
 use troupe_domain::plan::PlanItemStatus;
-use troupe_domain::{Code, Name, VectorClock};
+use troupe_domain::{Code, Name, Timestamp, VectorClock};
 
 fn text() -> impl Strategy<Value = Arc<str>> {
     prop_oneof![".{0,40}", "[a-z ]{1,12}"].prop_map(|text: String| text.as_str().into())
@@ -210,7 +210,7 @@ fn eve(replica: &Replica, key: &AgentKey, change: impl FnOnce(&mut Batch)) -> Re
 fn what_a_member_claims_is_checked() {
     let (replica, key) = with_member();
     assert!(eve(&replica, &key, |_| {}).is_ok());
-    let wrong: [(&str, Lie); 9] = [
+    let wrong: [(&str, Lie); 11] = [
         ("no number", |b| b.seq = 0),
         ("another link", |b| b.previous = BatchHash::from_bytes([3; 32])),
         ("a key again", |b| b.key = Some(AgentKey::from_seed([1; 32]).public())),
@@ -218,6 +218,8 @@ fn what_a_member_claims_is_checked() {
         ("no time", |b| b.lamport = 0),
         ("time that stands still", |b| b.lamport = 1),
         ("time that runs away", |b| b.lamport += MAX_LAMPORT_ADVANCE + 1),
+        ("a time that no clock shows", |b| b.at = Timestamp::from_millis(i64::MAX)),
+        ("a time before all clocks", |b| b.at = Timestamp::from_millis(-1)),
         ("seen twice", |b| b.seen = vec![(name("ann"), 1), (name("ann"), 2)]),
         ("seen itself", |b| b.seen = vec![(name("eve"), 1)]),
     ];
@@ -238,6 +240,12 @@ fn bounds_are_told_by_name() {
     let many: Vec<_> = (0..=MAX_BATCH_OPERATIONS).map(|n| add(&format!("i{n}"), "I")).collect();
     let fault = peer.try_edit(&many).unwrap_err();
     assert_eq!(fault.details["limit"], "MAX_BATCH_OPERATIONS");
+    let items: Vec<_> = (0..1_024).map(|n| name(&format!("i{n}"))).collect();
+    let operations = vec![Operation::DeleteItem { items }; 17];
+    let agent = peer.agent.clone();
+    let batch = peer.replica.document().next_batch(&agent, &peer.key, None, at(1), operations);
+    let fault = batch.unwrap().sign(&peer.key).unwrap_err();
+    assert_eq!(fault.details["limit"], "MAX_BATCH_EFFECTS");
     let fault = peer.try_edit(&[add("i", &"x".repeat(257))]).unwrap_err();
     assert_eq!(fault.details["field"], "title");
     assert_eq!(peer.replica.history().len(), 1);
