@@ -210,7 +210,7 @@ impl Work {
             // A repetition under the same idempotency key is recognised by the shard.
             Ok(_) => Ok(id),
             Err(fault) if fault.code == Code::NotFound => {
-                match archive::find(&*self.archive, &id).await? {
+                match archive::find(&*self.archive, &id, &fault, until).await? {
                     None => Ok(id),
                     Some(_) => {
                         Err(Fault::new(Code::AlreadyExists, format!("the id {id} was used before"))
@@ -228,7 +228,7 @@ impl Work {
             Ok(ShardReply::Task(task)) => Ok(task),
             Ok(other) => Err(other.unexpected()),
             Err(fault) if fault.code == Code::NotFound => {
-                archive::find(&*self.archive, id).await?.ok_or(fault)
+                archive::find(&*self.archive, id, &fault, until).await?.ok_or(fault)
             }
             Err(fault) => Err(fault),
         }
@@ -311,7 +311,9 @@ impl Work {
         match self.ask(on, request, until).await {
             Ok(ShardReply::Task(task)) => Ok(Some(task)),
             Ok(other) => Err(other.unexpected()),
-            Err(fault) if fault.code == Code::NotFound => archive::find(&*self.archive, on).await,
+            Err(fault) if fault.code == Code::NotFound => {
+                archive::find(&*self.archive, on, &fault, until).await
+            }
             Err(fault) => Err(fault),
         }
     }

@@ -87,7 +87,8 @@ pub async fn revive(work: &Work, call: Call<ReviveRequest>) -> Result<TaskIds, F
     };
     let reply = match work.ask(&task_id, request(None), until).await {
         Err(fault) if fault.code == Code::NotFound => {
-            let task = archive::find(&*work.archive, &task_id).await?.ok_or(fault)?;
+            let task =
+                archive::find(&*work.archive, &task_id, &fault, until).await?.ok_or(fault)?;
             let mut task = Task::clone(&task);
             work.refresh_edges(&mut task, until).await?;
             work.ask(&task_id, request(Some(Box::new(task))), until).await?

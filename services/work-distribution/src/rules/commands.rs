@@ -50,7 +50,7 @@ pub enum HolderLife {
 
 impl ShardState {
     fn known(&self, id: &TaskId) -> Result<Arc<Task>, Fault> {
-        self.tasks.get(id).cloned().ok_or_else(|| Fault::not_found("task", id))
+        self.tasks.get(id).cloned().ok_or_else(|| self.absent(id))
     }
 
     fn carry_out(
@@ -71,7 +71,7 @@ impl ShardState {
 
     /// The state of a task as a write's answer.
     pub fn receipt(&self, id: &TaskId) -> Result<TaskReceipt, Fault> {
-        let task = self.tasks.get(id).ok_or_else(|| Fault::not_found("task", id))?;
+        let task = self.tasks.get(id).ok_or_else(|| self.absent(id))?;
         let lease = task.lease_expires_at.filter(|_| task.status.is_held());
         Ok(TaskReceipt {
             task_id: id.clone(),

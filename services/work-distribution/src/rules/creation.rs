@@ -96,7 +96,7 @@ impl ShardState {
 
     /// A task of another shard will depend on `id`: gives it as it is, and remembers to tell.
     pub fn watch(&mut self, id: &TaskId, watcher: Watcher) -> Result<Arc<Task>, Fault> {
-        let task = self.tasks.get(id).cloned().ok_or_else(|| Fault::not_found("task", id))?;
+        let task = self.tasks.get(id).cloned().ok_or_else(|| self.absent(id))?;
         if !self.watchers.get(id).is_some_and(|known| known.contains(&watcher)) {
             self.draft(Record::Watched { id: id.clone(), watcher });
         }

@@ -1,13 +1,17 @@
-//! What a shard remembers of the past: idempotency keys and terminal tasks, both bounded.
+//! What a shard remembers of the past, bounded: idempotency keys, terminal tasks, and who left memory.
 
 use std::collections::{HashMap, VecDeque};
 
-use troupe_domain::TaskId;
+use troupe_domain::{TaskId, Timestamp};
 
 use super::record::CreationKey;
 
 /// Created tasks whose keys one shard remembers; the oldest keys go first.
 pub const MAX_REMEMBERED_CREATIONS: usize = 200_000;
+/// Tasks that left a shard's memory of which it is known that they did.
+pub const MAX_DEPARTED_TASKS: usize = 8_192;
+/// The detail of a fault that says when a task that is not in memory ended.
+pub const ENDED_AT: &str = "ended_at";
 
 /// Keys under which something was created.
 #[derive(Debug, Default)]
@@ -41,6 +45,32 @@ impl Keys {
     /// Every key, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &CreationKey> {
         self.order.iter().filter_map(|key| self.by_key.get(key))
+    }
+}
+
+/// Tasks that left memory lately, with when they ended: their last event may still be on its way to the
+/// archive, which is asked for them.
+#[derive(Debug, Default)]
+pub struct Departed {
+    order: VecDeque<TaskId>,
+    ended: HashMap<TaskId, Timestamp>,
+}
+
+impl Departed {
+    /// A task that ended at `ended` leaves memory.
+    pub fn push(&mut self, id: TaskId, ended: Timestamp) {
+        if self.ended.insert(id.clone(), ended).is_none() {
+            self.order.push_back(id);
+        }
+        while self.order.len() > MAX_DEPARTED_TASKS {
+            let Some(oldest) = self.order.pop_front() else { break };
+            self.ended.remove(&oldest);
+        }
+    }
+
+    /// When it ended, if it left lately.
+    pub fn ended_at(&self, id: &TaskId) -> Option<Timestamp> {
+        self.ended.get(id).copied()
     }
 }
 

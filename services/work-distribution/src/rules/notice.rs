@@ -138,6 +138,10 @@ fn notice(
         at,
         trace: task.trace.clone(),
         body: body.into(),
-        reach: Reach { archived: task.status.is_terminal(), holder: None },
+        // A revival is kept too: what was kept before it no longer counts.
+        reach: Reach {
+            archived: task.status.is_terminal() || kind == TaskEventKind::TaskRevived,
+            holder: None,
+        },
     }
 }

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use troupe_domain::task::ReasonKind;
 use troupe_domain::task::change::Change;
-use troupe_domain::{AgentId, Name, Task, TaskId, TaskStatus, Timestamp};
+use troupe_domain::{AgentId, Fault, Name, Task, TaskId, TaskStatus, Timestamp};
 use troupe_shard::Drafts;
 use troupe_shard::place::shard_of;
 
-use super::memory::{Ended, Keys};
+use super::memory::{Departed, ENDED_AT, Ended, Keys};
 use super::notice;
 use super::queue::{Need, Queue};
 use super::record::{Letter, LetterContent, Record, SnapshotLine, Watcher};
@@ -83,6 +83,7 @@ pub struct ShardState {
     pub(super) letters: BTreeMap<u64, Letter>,
     pub(super) next_letter: u64,
     ended: Ended,
+    departed: Departed,
     pub(super) open_bytes: usize,
     ended_bytes: usize,
     /// What was applied and is not yet stored, with what follows from it for others.
@@ -106,6 +107,7 @@ impl ShardState {
             letters: BTreeMap::new(),
             next_letter: 0,
             ended: Ended::default(),
+            departed: Departed::default(),
             open_bytes: 0,
             ended_bytes: 0,
             drafts: Drafts::default(),
@@ -115,6 +117,15 @@ impl ShardState {
     /// One task.
     pub fn task(&self, id: &TaskId) -> Option<&Arc<Task>> {
         self.tasks.get(id)
+    }
+
+    /// That there is no such task here. Where it left lately, the fault says when it ended.
+    pub fn absent(&self, id: &TaskId) -> Fault {
+        let fault = Fault::not_found("task", id);
+        match self.departed.ended_at(id) {
+            Some(ended) => fault.with(ENDED_AT, ended.to_string()),
+            None => fault,
+        }
     }
 
     /// How many tasks are in memory.
@@ -180,6 +191,10 @@ impl ShardState {
             Record::Evicted { ids, spared } => {
                 for id in ids {
                     self.ended.forget(id);
+                    let ended = self.tasks.get(id).and_then(|task| task.completed_at);
+                    if let Some(ended) = ended {
+                        self.departed.push(id.clone(), ended);
+                    }
                     self.drop_task(id);
                 }
                 for id in spared {

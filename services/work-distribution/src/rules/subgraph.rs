@@ -69,7 +69,7 @@ impl ShardState {
         why: &str,
         now: Timestamp,
     ) -> Result<Vec<TaskId>, Fault> {
-        let task = self.tasks.get(id).ok_or_else(|| Fault::not_found("task", id))?;
+        let task = self.tasks.get(id).ok_or_else(|| self.absent(id))?;
         let Some(change) = task.cancel(by, why, now)? else { return Ok(vec![id.clone()]) };
         let before = self.drafts.records.len();
         self.change(id, change, now);
@@ -99,7 +99,7 @@ impl ShardState {
         why: &str,
         now: Timestamp,
     ) -> Result<Vec<TaskId>, Fault> {
-        let task = self.tasks.get(id).ok_or_else(|| Fault::not_found("task", id))?;
+        let task = self.tasks.get(id).ok_or_else(|| self.absent(id))?;
         let Some(change) = task.revive(by, why, now)? else { return Ok(Vec::new()) };
         if let Some(fatal) = self.fatal_dependency(task) {
             return Err(Fault::precondition(format!(

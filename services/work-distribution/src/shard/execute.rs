@@ -110,7 +110,7 @@ fn read(state: &ShardState, request: ShardRequest, now: Timestamp) -> Result<Sha
             again: state.claimed_before(&claimer),
         },
         Q::Get { id } => {
-            let task = state.task(&id).ok_or_else(|| Fault::not_found("task", &id))?;
+            let task = state.task(&id).ok_or_else(|| state.absent(&id))?;
             ShardReply::Task(state.shown(task))
         }
         Q::List { filter } => {
