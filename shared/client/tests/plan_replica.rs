@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use troupe_bus::{Bus, Settings};
 use troupe_client::{LinkSettings, PlanReplica, SyncStatus, Troupe};
+use troupe_contract::plan::{Sync, SyncRequest};
 use troupe_contract::subject;
 use troupe_crdt::{Edit, ItemChange, Kind, NewItem, PlanChange, SignedBatch};
 use troupe_domain::{Code, Name};
@@ -35,6 +36,7 @@ fn settings() -> LinkSettings {
 }
 
 struct Stage {
+    config: Config,
     service: Option<Service>,
     folder: TempDir,
     nats: NatsServer,
@@ -43,7 +45,8 @@ struct Stage {
 impl Stage {
     async fn start() -> Self {
         let nats = NatsServer::start().await.unwrap();
-        Self { service: None, folder: TempDir::new().unwrap(), nats }
+        let config = Config::default();
+        Self { config, service: None, folder: TempDir::new().unwrap(), nats }
     }
 
     async fn with_service() -> Self {
@@ -54,7 +57,7 @@ impl Stage {
 
     async fn start_service(&mut self) {
         let bus = self.bus("troupe-plan-sync").await;
-        let service = Service::start(&bus, &Config::default(), None).await.unwrap();
+        let service = Service::start(&bus, &self.config, None).await.unwrap();
         service.ready().await;
         self.service = Some(service);
     }
@@ -317,6 +320,71 @@ async fn a_replica_that_diverged_is_repaired() {
     bob.sync(&bob_troupe).await.unwrap();
     ann.sync(&ann_troupe).await.unwrap();
     assert_eq!(bob.hash(), ann.hash());
+}
+
+/// Away for longer than the service keeps batches: the state comes as a snapshot, and what was written
+/// meanwhile is kept.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_behind_the_horizon_catches_up_with_what_it_wrote() {
+    let mut stage = Stage::start().await;
+    stage.config.archive.folder = Some(stage.folder.path().join("archive"));
+    stage.config.archive.after_batches = 8;
+    stage.start_service().await;
+    let (ann, late) = (stage.replica("ann"), stage.replica("late"));
+    let (ann_troupe, late_troupe) = (stage.troupe("ann").await, stage.troupe("late").await);
+    ann.edit(&[create(), add("a"), add("gone")]).unwrap();
+    ann.sync(&ann_troupe).await.unwrap();
+    late.sync(&late_troupe).await.unwrap();
+    let early = late.vector();
+    late.edit(&[titled("a", "Written offline"), add("late")]).unwrap();
+    ann.edit(&[Edit::DeleteItem { item: name("gone") }]).unwrap();
+    let mut n = 0;
+    eventually("the service is beyond that version", PATIENCE, || {
+        n += 1;
+        ann.edit(&[titled("a", &format!("Title {n}"))]).unwrap();
+        let request =
+            SyncRequest { object_id: name("plan"), vector: early.clone(), max_bytes: None };
+        let (ann, troupe) = (ann.clone(), ann_troupe.clone());
+        async move {
+            ann.sync(&troupe).await.unwrap();
+            troupe.call::<Sync>(&request).await.unwrap().snapshot_needed.then_some(())
+        }
+    })
+    .await;
+    late.sync(&late_troupe).await.unwrap();
+    assert_ne!(late.read(|replica| replica.history().horizon().clone()), early, "by snapshot");
+    ann.sync(&ann_troupe).await.unwrap();
+    assert_eq!(late.hash(), ann.hash());
+    let items: Vec<_> = ann.plan().unwrap().items.into_iter().map(|item| item.id).collect();
+    assert_eq!(items, [name("a"), name("late")]);
+    assert_eq!(ann.conflicts().len(), 1, "both wrote the title");
+    // And from its folder.
+    let hash = late.hash();
+    drop(late);
+    assert_eq!(stage.replica("late").hash(), hash);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_file_is_written_anew_once_the_service_has_it_all() {
+    let stage = Stage::with_service().await;
+    let ann = stage.replica("ann");
+    ann.edit(&[create(), add("a")]).unwrap();
+    for n in 0..300 {
+        let description = Some(format!("{n} {}", "x".repeat(15_000)));
+        let change = ItemChange { description, ..ItemChange::default() };
+        ann.edit(&[Edit::UpdateItem { item: name("a"), change, rests_on: None }]).unwrap();
+    }
+    let file = stage.folder.path().join("ann").join("plan.plan");
+    let bytes = || std::fs::metadata(&file).unwrap().len();
+    assert!(bytes() > 4 * 1024 * 1024, "{}", bytes());
+    ann.sync(&stage.troupe("ann").await).await.unwrap();
+    assert!(bytes() < 100 * 1024, "{}", bytes());
+    ann.edit(&[add("b")]).unwrap();
+    let hash = ann.hash();
+    drop(ann);
+    let again = stage.replica("ann");
+    assert_eq!(again.hash(), hash);
+    again.sync(&stage.troupe("ann").await).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
