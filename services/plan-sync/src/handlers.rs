@@ -122,7 +122,7 @@ pub async fn serve(
         PlanStats => reading::stats;
         Dispatch => dispatching::dispatch;
     }
-    Ok(())
+    server.batches::<plan::PlanBatch>().await
 }
 
 /// The answer of a shard, if it is of the kind that was asked for.

@@ -87,6 +87,9 @@ async fn whole_life(stage: &Stage, round: usize) -> BTreeSet<String> {
     good::<ObjectUpdate>(&ann, more, c).await;
     good::<ObjectGet>(&ann, json!({ "object_id": object }), c).await;
     good::<PlanStats>(&ann, json!({}), c).await;
+    let note =
+        json!({"operation": "add_note", "request": of(json!({"item_id": "a", "text": "b"}))});
+    good::<PlanBatch>(&ann, json!({ "calls": [note] }), c).await;
     good::<DeletePlan>(&ann, of(json!({})), c).await;
     called
 }

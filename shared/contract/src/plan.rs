@@ -1,6 +1,7 @@
 //! The endpoints of plan sync: plans, their items, replicas, and other shared objects.
 
 use crate::Service;
+use crate::batch::{BatchReply, BatchRequest};
 use crate::endpoint::endpoints;
 use crate::registry::Empty;
 
@@ -25,25 +26,25 @@ endpoints! { Service::Plan;
     /// Lists plans by id, page by page.
     ListPlans = "list" (ListPlansRequest) -> PlanPage, Everyone;
     /// Changes what a plan says of itself.
-    UpdatePlan = "update" (UpdatePlanRequest) -> PlanReceipt, Everyone;
+    UpdatePlan = "update" (UpdatePlanRequest) -> PlanReceipt, Everyone, batched = true;
     /// Deletes a plan.
     DeletePlan = "delete" (PlanRef) -> PlanReceipt, Everyone;
     /// Adds an item.
-    AddItem = "add_item" (AddItemRequest) -> PlanReceipt, Everyone;
+    AddItem = "add_item" (AddItemRequest) -> PlanReceipt, Everyone, batched = true;
     /// Changes fields of an item.
-    UpdateItem = "update_item" (UpdateItemRequest) -> PlanReceipt, Everyone;
+    UpdateItem = "update_item" (UpdateItemRequest) -> PlanReceipt, Everyone, batched = true;
     /// Deletes an item with its parts.
-    DeleteItem = "delete_item" (ItemRef) -> PlanReceipt, Everyone;
+    DeleteItem = "delete_item" (ItemRef) -> PlanReceipt, Everyone, batched = true;
     /// Moves an item to another parent or another place.
-    MoveItem = "move_item" (MoveItemRequest) -> PlanReceipt, Everyone;
+    MoveItem = "move_item" (MoveItemRequest) -> PlanReceipt, Everyone, batched = true;
     /// Puts the parts of an item into an order.
-    ReorderItems = "reorder_items" (ReorderItemsRequest) -> PlanReceipt, Everyone;
+    ReorderItems = "reorder_items" (ReorderItemsRequest) -> PlanReceipt, Everyone, batched = true;
     /// Says whose an item is.
-    AssignItem = "assign_item" (AssignItemRequest) -> PlanReceipt, Everyone;
+    AssignItem = "assign_item" (AssignItemRequest) -> PlanReceipt, Everyone, batched = true;
     /// Says where an item stands.
-    UpdateStatus = "update_status" (UpdateItemStatusRequest) -> PlanReceipt, Everyone;
+    UpdateStatus = "update_status" (UpdateItemStatusRequest) -> PlanReceipt, Everyone, batched = true;
     /// Adds a remark to an item.
-    AddNote = "add_note" (AddNoteRequest) -> PlanReceipt, Everyone;
+    AddNote = "add_note" (AddNoteRequest) -> PlanReceipt, Everyone, batched = true;
     /// Changes many items at once, all or none.
     BulkUpdate = "bulk_update" (BulkUpdateRequest) -> PlanReceipt, Everyone;
     /// Takes batches of a replica in, and answers when they are durable.
@@ -67,7 +68,9 @@ endpoints! { Service::Plan;
     /// Reads a shared object.
     ObjectGet = "object_get" (ObjectRef) -> ObjectReply, Everyone;
     /// Changes a shared object; the first change makes it.
-    ObjectUpdate = "object_update" (ObjectUpdateRequest) -> ObjectReply, Everyone;
+    ObjectUpdate = "object_update" (ObjectUpdateRequest) -> ObjectReply, Everyone, batched = true;
+    /// Carries several calls of one caller, each with its own outcome.
+    PlanBatch = "batch" (BatchRequest) -> BatchReply, Everyone;
     /// Counts plans, objects, batches and conflicts.
     PlanStats = "stats" (Empty) -> PlanStatistics, Everyone;
 }

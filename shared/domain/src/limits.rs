@@ -78,6 +78,8 @@ pub const MAX_APPLY_BATCHES: usize = 256;
 pub const MAX_APPLY_BYTES: usize = 2 * 1024 * 1024;
 /// Bytes of batches, or of a snapshot, that one answer to a replica may have.
 pub const MAX_SYNC_BYTES: usize = 2 * 1024 * 1024;
+/// Dependencies, tags or collaborators that one change may add to a plan or an item, or remove.
+pub const MAX_CHANGE_NAMES: usize = 60;
 /// Items that one request may add to a plan, change or put into an order.
 pub const MAX_BULK_ITEMS: usize = 1_000;
 /// What a holder may name as a blocker in one report.

@@ -13,7 +13,7 @@ use super::record::{Merged, NewLink, Record, RequestKey};
 use super::request::{Edited, Operation};
 use super::state::PlanState;
 use super::wanted::{addition, edits_of, placed, some_text};
-use super::{nouns, resolving};
+use super::{nouns, resolving, wanted};
 
 /// What an edit brings beside its operations.
 #[derive(Debug, Default)]
@@ -40,6 +40,7 @@ impl PlanState {
         {
             return Ok(Edited { receipt: receipt.clone(), batch: None, value: None });
         }
+        wanted::check(operation)?;
         let id = operation.object();
         match operation {
             Operation::CreatePlan(_) => self.make(id, ObjectKind::Plan)?,

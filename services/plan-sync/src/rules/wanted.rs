@@ -6,6 +6,7 @@ use troupe_contract::plan::{
 };
 use troupe_crdt::edit::{Edit, ItemChange, NewItem, PlanChange, Position};
 use troupe_crdt::operation::check_text;
+use troupe_domain::limits::MAX_CHANGE_NAMES;
 use troupe_domain::plan::{ItemId, ObjectId, PlanItemStatus};
 use troupe_domain::{AgentId, Code, Fault};
 
@@ -62,6 +63,53 @@ impl Operation {
             | Self::UpdateObject(_) => Vec::new(),
         }
     }
+}
+
+/// Refuses lists that are longer than one change may have, and a change of nothing.
+pub(super) fn check(operation: &Operation) -> Result<(), Fault> {
+    match operation {
+        Operation::CreatePlan(request) => {
+            check_list("collaborators", &request.collaborators)?;
+            let mut items = request.items.iter().enumerate();
+            items.try_for_each(|(index, item)| check_new(&format!("items[{index}]"), item))
+        }
+        Operation::UpdatePlan(request) => {
+            check_list("add_collaborators", &request.add_collaborators)?;
+            check_list("remove_collaborators", &request.remove_collaborators)?;
+            if of_plan(request) == PlanChange::default() {
+                return Err(Fault::invalid("name", "something must change"));
+            }
+            Ok(())
+        }
+        Operation::AddItem(request) => check_new("item", &request.item),
+        Operation::UpdateItem(request) => check_change("change", &request.change),
+        Operation::BulkUpdate(request) => {
+            let mut changes = request.changes.iter().enumerate();
+            changes.try_for_each(|(index, one)| {
+                check_change(&format!("changes[{index}].change"), &one.change)
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_new(place: &str, item: &AskedItem) -> Result<(), Fault> {
+    check_list(&format!("{place}.dependencies"), &item.dependencies)?;
+    check_list(&format!("{place}.tags"), &item.tags)
+}
+
+fn check_change(place: &str, change: &Asked) -> Result<(), Fault> {
+    check_list(&format!("{place}.add_dependencies"), &change.add_dependencies)?;
+    check_list(&format!("{place}.remove_dependencies"), &change.remove_dependencies)?;
+    check_list(&format!("{place}.add_tags"), &change.add_tags)?;
+    check_list(&format!("{place}.remove_tags"), &change.remove_tags)
+}
+
+fn check_list<T>(field: &str, list: &[T]) -> Result<(), Fault> {
+    if list.len() > MAX_CHANGE_NAMES {
+        return Err(Fault::exhausted("MAX_CHANGE_NAMES", MAX_CHANGE_NAMES).with("field", field));
+    }
+    Ok(())
 }
 
 /// What a request wants.

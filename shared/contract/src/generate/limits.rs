@@ -64,6 +64,7 @@ limits! {
     MAX_APPLY_BATCHES: "Batches of replicas that one request may bring.",
     MAX_APPLY_BYTES: "Bytes of batches of replicas that one request may bring.",
     MAX_SYNC_BYTES: "Bytes of batches, or of a snapshot, that one answer to a replica may have.",
+    MAX_CHANGE_NAMES: "Dependencies, tags or collaborators that one change may add to a plan or an item, or remove.",
     MAX_BULK_ITEMS: "Items that one request may add to a plan, change or put into an order.",
     MAX_BLOCKERS: "What a holder may name as a blocker in one report.",
     MAX_BLOCKER_BYTES: "Bytes in the name of a blocker.",
