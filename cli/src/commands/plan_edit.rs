@@ -13,7 +13,7 @@ use troupe_contract::plan::{
     UpdateItemRequest, UpdateItemStatusRequest, UpdatePlan, UpdatePlanRequest, UpdateStatus,
 };
 use troupe_domain::plan::{ItemId, ObjectId, PlanItemStatus};
-use troupe_domain::{AgentId, Priority};
+use troupe_domain::{AgentId, Name, Priority};
 
 use crate::args::Global;
 use crate::exit::Usage;
@@ -155,7 +155,7 @@ async fn edit<E: Endpoint<Reply = PlanReceipt>>(
     if global.json {
         return output::json(&receipt);
     }
-    let items: Vec<&str> = receipt.item_ids.iter().map(|item| item.as_str()).collect();
+    let items: Vec<&str> = receipt.item_ids.iter().map(Name::as_str).collect();
     let said = format!("{} {} {}", receipt.plan_id, receipt.sequence, items.join(" "));
     Ok(output::line(said.trim_end())?)
 }

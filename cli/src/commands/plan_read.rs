@@ -1,6 +1,7 @@
 //! The subcommands of `troupe plan` that look at plans.
 
 use std::collections::HashMap;
+use std::fmt::Write;
 
 use anyhow::Result;
 use clap::Args;
@@ -10,7 +11,7 @@ use troupe_contract::plan::{
 };
 use troupe_contract::registry::Empty;
 use troupe_domain::plan::{ItemId, ObjectId, PlanItem, PlanItemStatus};
-use troupe_domain::{AgentId, Priority, Timestamp};
+use troupe_domain::{AgentId, Name, Priority, Timestamp};
 
 use super::message::ask;
 use crate::args::Global;
@@ -159,7 +160,7 @@ fn row(item: &PlanItem, ready: bool) -> String {
     item.assigned_to.iter().for_each(|agent| add(format!("@{agent}")));
     item.tags.iter().for_each(|tag| add(format!("#{tag}")));
     if !item.dependencies.is_empty() {
-        let needs: Vec<&str> = item.dependencies.iter().map(|id| id.as_str()).collect();
+        let needs: Vec<&str> = item.dependencies.iter().map(Name::as_str).collect();
         add(format!("needs {}", needs.join(" ")));
     }
     item.task_id.iter().for_each(|task| add(format!("task {task}")));
@@ -181,7 +182,7 @@ pub(super) async fn history(global: &Global, args: HistoryArgs) -> Result<()> {
         let shown = entry.changes.iter().take(MAX_SHOWN_CHANGES).map(changed);
         let mut changes = shown.collect::<Vec<_>>().join("; ");
         if entry.changes.len() > MAX_SHOWN_CHANGES {
-            changes.push_str(&format!("; and {} more", entry.changes.len() - MAX_SHOWN_CHANGES));
+            let _ = write!(changes, "; and {} more", entry.changes.len() - MAX_SHOWN_CHANGES);
         }
         vec![entry.sequence.to_string(), entry.at.to_string(), entry.by.to_string(), changes]
     });

@@ -1,5 +1,6 @@
 //! The subcommands of `troupe plan` about what is shared: conflicts, tasks, what the service has.
 
+use std::fmt::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -154,7 +155,10 @@ pub(super) async fn snapshot(global: &Global, object_id: ObjectId, out: &Path) -
         }
     };
     let digest = Sha256::digest(&bytes);
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = digest.iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    });
     if hex != last.sha256 {
         bail!("what came is not the snapshot: its digest is {hex}, and should be {}", last.sha256);
     }
