@@ -8,7 +8,7 @@ use cluster::{
 };
 use serde_json::json;
 use troupe_crdt::conflict::{DELETED, semantic};
-use troupe_crdt::{Edit, ItemChange, Kind, NewItem, PlanChange, Position, plan};
+use troupe_crdt::{Change, Edit, ItemChange, Kind, NewItem, Operation, PlanChange, Position, plan};
 use troupe_domain::plan::{Conflict, ConflictKind, ConflictSeverity, Plan, PlanItemStatus};
 use troupe_domain::{Code, Priority};
 
@@ -293,6 +293,53 @@ fn moves_that_make_a_cycle_only_together_leave_a_tree() {
     );
     all[0].edit(moved("b", Some("p")));
     assert!(conflicts(&all[0]).is_empty());
+}
+
+/// A member that moves a thousand items into one ring, in the worst order, and makes each wait for all.
+#[test]
+fn a_plan_that_is_tangled_on_purpose_is_still_a_tree() {
+    let mut eve = Peer::new("eve", Kind::Plan);
+    let item = |n: usize| name(&format!("i{n:04}"));
+    let mut edits = vec![create()];
+    edits.extend((0..1_000).map(|n| Edit::AddItem { item: item(n), new: new_item("I") }));
+    eve.try_edit(&edits).unwrap();
+    let order = troupe_crdt::OrderKey::nth(0);
+    let ring = (0..1_000).map(|n| Operation::MoveItem {
+        item: item(n),
+        parent: Some(item((n + 1) % 1_000)),
+        from: Some(item((n + 7) % 1_000)),
+        order: order.clone(),
+    });
+    let (agent, key) = (eve.agent.clone(), eve.key.clone());
+    eve.replica.write(&agent, &key, None, cluster::at(1), ring.collect()).unwrap();
+    for n in 0..100 {
+        let changes = (0..100).map(|on| Change::AddDependency(item(on))).collect();
+        let operation = Operation::UpdateItem { item: item(n), changes };
+        eve.replica.write(&agent, &key, None, cluster::at(2), vec![operation]).unwrap();
+    }
+    let plan = eve.plan();
+    cluster::assert_is_tree(&plan, 0);
+    assert_eq!(plan.items.len(), 1_000);
+    let document = eve.replica.document();
+    let ignored = document.ignored_dependencies();
+    // What is left waits for nothing that waits for it: something can be done first.
+    assert!(!ignored.is_empty());
+    let waits = |from: usize, on: usize| !ignored.contains(&(item(from), item(on)));
+    let mut open: Vec<usize> = (0..100).collect();
+    while !open.is_empty() {
+        let before = open.len();
+        let free: Vec<usize> =
+            open.iter().copied().filter(|n| open.iter().all(|on| !waits(*n, *on))).collect();
+        open.retain(|n| !free.contains(n));
+        assert!(open.len() < before, "{open:?} wait for each other");
+    }
+    // The last move of the ring is the one that closes it.
+    let held: Vec<_> = conflicts(&eve)
+        .into_iter()
+        .filter(|conflict| conflict.field.as_deref() == Some("parent"))
+        .filter_map(|conflict| conflict.item_id)
+        .collect();
+    assert_eq!(held, [item(999)]);
 }
 
 #[test]

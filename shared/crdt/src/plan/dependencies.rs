@@ -5,7 +5,7 @@
 //! greatest by Lamport time and name), until none is left; it is told as a conflict, and stays written
 //! until somebody takes one of them out.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use troupe_domain::plan::ItemId;
 
@@ -14,9 +14,9 @@ use crate::document::Document;
 use crate::field::Field;
 use crate::value::Value;
 
-/// How often the newest dependency is looked for one by one. Beyond that, all that are left between
-/// items that wait for each other are ignored: a plan so tangled was made to be.
-const MAX_ROUNDS: usize = 1_024;
+/// How many items and dependencies are looked at to find the newest ones, one by one. Beyond that, all
+/// that are left between items that wait for each other are ignored: a plan so tangled was made to be.
+const MAX_LOOKS: usize = 1_000_000;
 
 /// A dependency that does not count.
 #[derive(Debug, Clone)]
@@ -75,21 +75,19 @@ impl Document {
             nodes.iter().enumerate().map(|(number, (key, _))| (key.as_str(), number)).collect();
         let mut edges: Vec<Vec<Edge<'_>>> = Vec::with_capacity(nodes.len());
         for (_, entity) in &nodes {
-            let mut own: Vec<Edge<'_>> = Vec::new();
+            let mut own: BTreeMap<usize, Edge<'_>> = BTreeMap::new();
             for atom in entity.atoms(Field::Dependencies) {
                 let Value::Name(to) = &atom.value else { continue };
                 let Some(to) = numbers.get(to.as_str()).copied() else { continue };
                 // Written twice: the newer one counts, and atoms come in order.
-                own.retain(|edge| edge.to != to);
-                own.push(Edge { to, atom });
+                own.insert(to, Edge { to, atom });
             }
-            edges.push(own);
+            edges.push(own.into_values().collect());
         }
         let mut ignored = Vec::new();
         let mut tangled = components(&edges, &(0..nodes.len()).collect::<Vec<_>>());
-        let mut rounds = 0;
+        let mut looks = 0;
         while let Some(members) = tangled.pop() {
-            rounds += 1;
             let inside: HashSet<usize> = members.iter().copied().collect();
             let among = || members.iter().map(|node| nodes[*node].0.as_str()).collect();
             let mut candidates: Vec<(usize, Edge<'_>)> = members
@@ -97,9 +95,14 @@ impl Document {
                 .flat_map(|from| edges[*from].iter().map(|edge| (*from, *edge)))
                 .filter(|(_, edge)| inside.contains(&edge.to))
                 .collect();
-            candidates.sort_by(|(a, x), (b, y)| x.atom.order(y.atom).then(a.cmp(b)));
-            let goes = if rounds > MAX_ROUNDS { 0 } else { candidates.len().saturating_sub(1) };
-            for (from, edge) in candidates.drain(goes..) {
+            looks += members.len() + candidates.len();
+            if looks <= MAX_LOOKS {
+                let newest = candidates
+                    .into_iter()
+                    .max_by(|(a, x), (b, y)| x.atom.order(y.atom).then(a.cmp(b)));
+                candidates = newest.into_iter().collect();
+            }
+            for (from, edge) in candidates {
                 edges[from].retain(|other| other.to != edge.to);
                 let (from, to) = (nodes[from].0.as_str(), nodes[edge.to].0.as_str());
                 ignored.push(Ignored { from, to, atom: edge.atom, among: among() });

@@ -80,33 +80,20 @@ impl<'a> Nodes<'a> {
             (Some(a_move), Some(b_move)) => a_move.order(b_move).then(a.cmp(b)),
             (a_move, b_move) => a_move.is_some().cmp(&b_move.is_some()).then(a.cmp(b)),
         });
+        let mut roots = Roots::of(&self.parents);
         let mut held = Vec::new();
         for node in on_cycles {
             let Some(newest) = self.newest(node) else { continue };
-            let (parent, from) = self.places(newest);
-            if parent.is_some_and(|parent| self.is_above(node, parent)) {
+            let (mut parent, from) = self.places(newest);
+            // The node has nothing above it now: it is above what has it as root.
+            if parent.is_some_and(|parent| roots.root(parent) == node) {
                 held.push(node);
-                self.parents[node] = from.filter(|from| !self.is_above(node, *from));
-            } else {
-                self.parents[node] = parent;
+                parent = from.filter(|from| roots.root(*from) != node);
             }
+            self.parents[node] = parent;
+            roots.hang(node, parent);
         }
         held
-    }
-
-    /// Whether `node` is `below` or above it. There is no cycle on the way up, because every step was
-    /// checked when it was made.
-    fn is_above(&self, node: usize, below: usize) -> bool {
-        let mut here = Some(below);
-        let mut steps = 0;
-        while let Some(at) = here {
-            if at == node || steps > self.all.len() {
-                return true;
-            }
-            steps += 1;
-            here = self.parents[at];
-        }
-        false
     }
 
     fn on_cycles(&self) -> Vec<usize> {
@@ -188,5 +175,29 @@ impl<'a> Nodes<'a> {
             pending.append(&mut parts[node]);
         }
         rows
+    }
+}
+
+/// The topmost node above each, found without walking the same way again and again (union-find): what
+/// hostile moves make as deep as a plan is large costs no more than the rest.
+struct Roots(Vec<usize>);
+
+impl Roots {
+    /// There must be no cycle.
+    fn of(parents: &[Option<usize>]) -> Self {
+        Self(parents.iter().enumerate().map(|(node, parent)| parent.unwrap_or(node)).collect())
+    }
+
+    fn root(&mut self, mut node: usize) -> usize {
+        while self.0[node] != node {
+            self.0[node] = self.0[self.0[node]];
+            node = self.0[node];
+        }
+        node
+    }
+
+    /// A node that had nothing above it has now.
+    fn hang(&mut self, node: usize, parent: Option<usize>) {
+        self.0[node] = parent.unwrap_or(node);
     }
 }
