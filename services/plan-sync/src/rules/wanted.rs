@@ -7,7 +7,7 @@ use troupe_contract::plan::{
 use troupe_crdt::edit::{Edit, ItemChange, NewItem, PlanChange, Position};
 use troupe_crdt::operation::check_text;
 use troupe_domain::limits::MAX_CHANGE_NAMES;
-use troupe_domain::plan::{ItemId, ObjectId, PlanItemStatus};
+use troupe_domain::plan::{ItemId, ObjectId, ObjectKind, PlanItemStatus};
 use troupe_domain::{AgentId, Code, Fault};
 
 use super::request::Operation;
@@ -89,7 +89,25 @@ pub(super) fn check(operation: &Operation) -> Result<(), Fault> {
                 check_change(&format!("changes[{index}].change"), &one.change)
             })
         }
+        Operation::UpdateObject(request) if !fits(request.kind, &request.change) => {
+            let why = format!("a {} has no such change", request.kind.as_str());
+            Err(Fault::invalid("change", why))
+        }
         _ => Ok(()),
+    }
+}
+
+/// Whether a kind of object knows a change.
+fn fits(kind: ObjectKind, change: &ObjectChange) -> bool {
+    use ObjectChange as C;
+    match kind {
+        ObjectKind::Plan => false,
+        ObjectKind::GCounter => matches!(change, C::Increment { .. }),
+        ObjectKind::PnCounter => matches!(change, C::Increment { .. } | C::Decrement { .. }),
+        ObjectKind::LwwRegister => matches!(change, C::Set { .. }),
+        ObjectKind::LwwMap => matches!(change, C::Put { .. } | C::Remove { .. }),
+        ObjectKind::OrSet => matches!(change, C::Add { .. } | C::Discard { .. }),
+        ObjectKind::VectorClock => matches!(change, C::Tick {} | C::Merge { .. }),
     }
 }
 
