@@ -188,6 +188,8 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(feature = "s3")]
 fn bucket(config: &ArchiveConfig) -> Result<Arc<dyn ObjectStore>, ArchiveError> {
+    // Somebody else in this process may have chosen already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = object_store::aws::AmazonS3Builder::from_env();
     if let Some(bucket) = &config.bucket {
         builder = builder.with_bucket_name(bucket);
