@@ -66,27 +66,30 @@ impl Shared {
         self.tell(troupe, &Told::Digest { vector, state_hash: hash.to_string() }).await;
     }
 
-    /// Tells what a replica at this version lacks, as far as it fits into one message. Gives the version
-    /// that it has then, if there is more.
+    /// Tells what a replica at this version lacks, as far as it fits into one message. Gives how many
+    /// bytes that was, and the version that it has then, if there is more.
     pub(super) async fn tell_missing(
         &self,
         troupe: &Troupe,
         mut vector: VectorClock,
-    ) -> Option<VectorClock> {
+    ) -> (usize, Option<VectorClock>) {
         let batches = {
             let state = self.state.lock();
             let history = state.replica.history();
             if !vector.covers(history.horizon()) {
                 // It is behind the horizon: the service has a snapshot for it.
-                return None;
+                return (0, None);
             }
             history.since(&vector)
         };
         let told = self.tell_batches(troupe, &batches).await;
+        let mut bytes = 0;
         for batch in &batches[..told] {
-            vector.raise(&batch.batch().agent, batch.batch().seq).ok()?;
+            bytes += batch.bytes().len();
+            // No more agents than the document has.
+            let _ = vector.raise(&batch.batch().agent, batch.batch().seq);
         }
-        (told < batches.len()).then_some(vector)
+        (bytes, (told < batches.len()).then_some(vector))
     }
 
     /// Tells own batches after this number; gives the last one.
@@ -155,7 +158,8 @@ impl Shared {
             return if same { Reaction::None } else { Reaction::Diverged };
         }
         let ask = !document.covers(&theirs);
-        let answer = (!theirs.covers(&ours)).then_some(theirs);
+        // Names that nobody knows here are of no use for an answer.
+        let answer = (!theirs.covers(&ours)).then(|| least(&ours, &theirs));
         Reaction::Differ { ask, answer }
     }
 
@@ -177,4 +181,14 @@ impl Shared {
         }
         Some(signed)
     }
+}
+
+/// What both have.
+pub(super) fn least(a: &VectorClock, b: &VectorClock) -> VectorClock {
+    let mut both = VectorClock::default();
+    for (name, count) in a.iter() {
+        // No more names than `a` has.
+        let _ = both.raise(name, count.min(b.get(name)));
+    }
+    both
 }

@@ -13,7 +13,7 @@ use troupe_contract::subject;
 use troupe_domain::{Code, Fault, VectorClock};
 
 use super::exchange::is_away;
-use super::gossip::Reaction;
+use super::gossip::{Reaction, least};
 use super::{PlanReplica, Shared};
 use crate::Troupe;
 use crate::patience::Waits;
@@ -22,6 +22,11 @@ use crate::patience::Waits;
 const ANSWER_SPREAD_MS: u64 = 40;
 /// How long it takes at least from one own digest to the next.
 const DIGEST_GAP_MS: u64 = 40;
+
+/// Bytes of batches that peers are told in one second, in the long run.
+const ANSWER_BYTES_PER_SECOND: f64 = 1024.0 * 1024.0;
+/// Bytes of batches that peers are told at once.
+const ANSWER_BURST_BYTES: f64 = 8.0 * 1024.0 * 1024.0;
 
 /// How a linked replica behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,13 +118,25 @@ struct Gossip {
     /// When the version is told next.
     digest_at: Instant,
     last_digest: Instant,
+    /// Bytes that may be told now, and since when that is so.
+    breath: (Instant, f64),
 }
 
 impl Gossip {
     fn new(shared: Arc<Shared>, troupe: Troupe, settings: LinkSettings) -> Self {
         let now = Instant::now();
         let told = shared.state.lock().replica.document().seq(&shared.agent);
-        Self { shared, troupe, settings, told, owed: None, digest_at: now, last_digest: now }
+        let breath = (now, ANSWER_BURST_BYTES);
+        Self {
+            shared,
+            troupe,
+            settings,
+            told,
+            owed: None,
+            digest_at: now,
+            last_digest: now,
+            breath,
+        }
     }
 
     async fn run(mut self, mut batches: Listener, mut peers: Listener) {
@@ -138,11 +155,7 @@ impl Gossip {
                 }
                 () = self.shared.written_for_peers.notified() => self.tell_own().await,
                 () = sleep_until(answer_at.unwrap_or(self.digest_at)), if answer_at.is_some() => {
-                    if let Some((at, vector)) = self.owed.take() {
-                        let rest = self.shared.tell_missing(&self.troupe, vector).await;
-                        let next = at + Duration::from_millis(ANSWER_SPREAD_MS);
-                        self.owed = rest.map(|rest| (next, rest));
-                    }
+                    self.answer().await;
                 }
                 () = self.shared.away.notified() => {
                     // What was written last reached nobody, perhaps.
@@ -155,6 +168,23 @@ impl Gossip {
                 }
             }
         }
+    }
+
+    /// Tells what some peer lacks, as far as there is breath: who asks again and again for everything
+    /// does not keep the others from being heard.
+    async fn answer(&mut self) {
+        let Some((_, vector)) = self.owed.take() else { return };
+        let now = Instant::now();
+        let next = now + Duration::from_millis(ANSWER_SPREAD_MS);
+        let refilled = now.duration_since(self.breath.0).as_secs_f64() * ANSWER_BYTES_PER_SECOND;
+        self.breath = (now, (self.breath.1 + refilled).min(ANSWER_BURST_BYTES));
+        if self.breath.1 <= 0.0 {
+            self.owed = Some((next, vector));
+            return;
+        }
+        let (bytes, rest) = self.shared.tell_missing(&self.troupe, vector).await;
+        self.breath.1 -= bytes as f64;
+        self.owed = rest.map(|rest| (next, rest));
     }
 
     /// A batch that the service took in.
@@ -219,14 +249,4 @@ impl Gossip {
 
 fn spread() -> Duration {
     Duration::from_millis(ANSWER_SPREAD_MS).mul_f64(System.fraction())
-}
-
-/// What both have.
-fn least(a: &VectorClock, b: &VectorClock) -> VectorClock {
-    let mut both = VectorClock::default();
-    for (name, count) in a.iter() {
-        // No more names than `a` has.
-        let _ = both.raise(name, count.min(b.get(name)));
-    }
-    both
 }
