@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
@@ -21,6 +21,8 @@ use crate::stack::connect;
 
 /// How long replicas may take to be the same.
 const CONVERGE_WITHIN: Duration = Duration::from_secs(60);
+/// Members of whom is told what they lack.
+const MAX_TOLD_MEMBERS: usize = 8;
 
 /// What came out of one repetition.
 #[derive(Debug, Clone, Serialize)]
@@ -218,6 +220,22 @@ async fn until_all_have(members: &[Arc<Member>], goal: &VectorClock) -> Result<I
         }
         anyhow::Ok(())
     };
-    tokio::time::timeout(CONVERGE_WITHIN, all).await.context("they did not converge")??;
-    Ok(last)
+    match tokio::time::timeout(CONVERGE_WITHIN, all).await {
+        Ok(done) => done.map(|()| last),
+        Err(_) => bail!("they did not converge: {}", lacking(members, goal)),
+    }
+}
+
+/// What those lack that do not have everything: the first few of them.
+fn lacking(members: &[Arc<Member>], goal: &VectorClock) -> String {
+    let missing = members.iter().filter_map(|member| {
+        let has = member.replica.vector();
+        let lacks: u64 = goal.iter().map(|(agent, seq)| seq.saturating_sub(has.get(agent))).sum();
+        let (status, fault) = (member.replica.status(), member.replica.last_fault());
+        let waiting = member.replica.read(troupe_crdt::Replica::waiting);
+        (lacks > 0 || fault.is_some()).then(|| {
+            format!("{} lacks {lacks}, {waiting} wait, {status:?}, {fault:?}", member.agent)
+        })
+    });
+    missing.take(MAX_TOLD_MEMBERS).collect::<Vec<_>>().join("; ")
 }

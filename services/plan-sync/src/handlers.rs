@@ -14,7 +14,7 @@ use troupe_bus::log::StreamLog;
 use troupe_bus::port::World;
 use troupe_bus::serve::Server;
 use troupe_bus::{Bus, Call};
-use troupe_contract::{plan, subject};
+use troupe_contract::plan;
 use troupe_domain::plan::ObjectId;
 use troupe_domain::{Code, Fault, Name};
 use troupe_shard::place::shard_of;
@@ -60,12 +60,6 @@ impl Plans {
         deadline: Instant,
     ) -> Result<PlanAnswer, Fault> {
         self.router.call(shard_of(object.as_str(), self.router.shards()), request, deadline).await
-    }
-
-    /// Tells the replicas of `object` of a batch that is durable.
-    pub(crate) async fn tell(&self, object: &ObjectId, batch: &plan::Bytes64) {
-        let body = bytes::Bytes::copy_from_slice(batch.as_ref());
-        self.bus.tell(subject::object_batches(object), body).await;
     }
 
     fn new_id(&self) -> Result<Name, Fault> {

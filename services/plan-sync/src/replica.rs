@@ -3,3 +3,4 @@
 pub mod alike;
 pub mod archiving;
 pub mod following;
+pub mod telling;

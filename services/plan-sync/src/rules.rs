@@ -13,6 +13,7 @@ pub mod merging;
 pub mod notice;
 pub mod nouns;
 pub mod object;
+pub mod outbox;
 pub mod reading;
 pub mod record;
 pub mod request;

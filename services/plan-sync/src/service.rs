@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use troupe_bus::Bus;
 use troupe_bus::port::{System, World};
@@ -16,6 +17,7 @@ use crate::handlers::{self, Plans, Router};
 use crate::replica::alike::Alike;
 use crate::replica::archiving::Archivist;
 use crate::replica::following::Following;
+use crate::replica::telling::Telling;
 use crate::rules::state::PlanState;
 use crate::store::archive::Archive;
 
@@ -42,6 +44,7 @@ impl Replica {
         let events = bus.events(Service::Plan, config.stream_replicas).await?;
         let event_log = events.log.clone();
         let (layout, chance) = (config.clone(), world.clone());
+        let (tell, news) = watch::channel(0_u64);
         let setup = Setup {
             shards: config.shards,
             stream_replicas: config.stream_replicas,
@@ -50,7 +53,7 @@ impl Replica {
             settings: Box::new(move |shard| layout.settings(shard, seed(&*chance))),
             events: Arc::new(events),
             world: world.clone(),
-            on_ready: Arc::new(|_| ()),
+            on_ready: Arc::new(move |_| tell.send_modify(|count| *count += 1)),
             ask: Arc::new(|_, _| ()),
         };
         let shards = Shards::start(bus, &presence, setup).await?;
@@ -63,7 +66,8 @@ impl Replica {
             world: world.clone(),
         });
         let following = Following { plans: plans.clone(), events: event_log };
-        let mut background = vec![tokio::spawn(following.run())];
+        let telling = Telling { bus: bus.clone(), router: router.clone(), news };
+        let mut background = vec![tokio::spawn(following.run()), tokio::spawn(telling.run())];
         let alike = Alike::open(&router, &config.alike).context("the model")?;
         background.push(tokio::spawn(alike.run()));
         if let Some(archive) = archive {

@@ -51,9 +51,6 @@ pub async fn dispatch(plans: &Plans, call: Call<DispatchRequest>) -> Result<Disp
         trace: call.trace.clone(),
     };
     let edited = answer_of!(plans.ask(&plan_id, request, until).await?, Edited)?;
-    if let Some(batch) = &edited.batch {
-        plans.tell(&plan_id, batch).await;
-    }
     let linked = items.into_iter().zip(links);
     let linked: Vec<_> =
         linked.filter(|(_, link)| edited.receipt.item_ids.contains(&link.item)).collect();

@@ -19,7 +19,7 @@ use super::{Plans, answer_of, deadline};
 use crate::rules::record::RequestKey;
 use crate::rules::request::{Edited, Operation, PlanRequest};
 
-/// Has an edit made, and tells the replicas.
+/// Has an edit made.
 async fn edit<R>(
     plans: &Plans,
     call: &Call<R>,
@@ -38,11 +38,7 @@ async fn edit<R>(
     let (caller, trace) = (call.caller.clone(), call.trace.clone());
     let operation = Box::new(operation);
     let request = PlanRequest::Edit { caller, operation, key, trace };
-    let edited = answer_of!(plans.ask(&object, request, deadline(call)).await?, Edited)?;
-    if let Some(batch) = &edited.batch {
-        plans.tell(&object, batch).await;
-    }
-    Ok(*edited)
+    Ok(*answer_of!(plans.ask(&object, request, deadline(call)).await?, Edited)?)
 }
 
 /// `plan.create`

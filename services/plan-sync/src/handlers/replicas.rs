@@ -2,8 +2,8 @@
 
 use troupe_bus::Call;
 use troupe_contract::plan::{
-    ApplyReply, ApplyRequest, Bytes64, DigestReply, DigestRequest, MergeOutcome, SnapshotReply,
-    SnapshotRequest, SyncReply, SyncRequest,
+    ApplyReply, ApplyRequest, Bytes64, DigestReply, DigestRequest, SnapshotReply, SnapshotRequest,
+    SyncReply, SyncRequest,
 };
 use troupe_crdt::SignedBatch;
 use troupe_domain::Fault;
@@ -24,11 +24,6 @@ pub async fn apply(plans: &Plans, call: Call<ApplyRequest>) -> Result<ApplyReply
         trace: call.trace.clone(),
     };
     let taken = *answer_of!(plans.ask(&object, request, deadline(&call)).await?, Taken)?;
-    for (result, batch) in taken.results.iter().zip(batches) {
-        if result.outcome == MergeOutcome::Applied {
-            plans.tell(&object, batch).await;
-        }
-    }
     Ok(ApplyReply {
         object_id: object,
         results: taken.results,

@@ -19,7 +19,7 @@ use troupe_domain::{Fault, Timestamp};
 
 use crate::handlers::{Plans, Shard, dispatching};
 use crate::rules::record::Place;
-use crate::rules::request::{PlanAnswer, PlanRequest, TaskMoved};
+use crate::rules::request::{PlanRequest, TaskMoved};
 
 /// Events on their way here.
 const MAX_AHEAD: u16 = 256;
@@ -136,17 +136,9 @@ impl Following {
             return;
         }
         at.passed = 0;
-        match shard.call(PlanRequest::TasksMoved { moves, place }).await {
-            Ok(PlanAnswer::Moved(edits)) => {
-                for edited in edits {
-                    if let Some(batch) = &edited.batch {
-                        self.plans.tell(&edited.receipt.plan_id, batch).await;
-                    }
-                }
-            }
-            Ok(_) => {}
+        if let Err(fault) = shard.call(PlanRequest::TasksMoved { moves, place }).await {
             // Whoever owns the shard next follows from the same place.
-            Err(fault) => tracing::warn!(%fault, "items were not moved"),
+            tracing::warn!(%fault, "items were not moved");
         }
     }
 

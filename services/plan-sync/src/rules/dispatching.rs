@@ -161,24 +161,17 @@ impl PlanState {
     }
 
     /// Things happened to tasks. What is told once more moves nothing.
-    pub(super) fn tasks_moved(
-        &mut self,
-        moves: &[TaskMoved],
-        place: Place,
-        now: Timestamp,
-    ) -> Vec<Edited> {
+    pub(super) fn tasks_moved(&mut self, moves: &[TaskMoved], place: Place, now: Timestamp) {
         let known = self.followed.filter(|known| known.stream_made_at == place.stream_made_at);
         if known.is_some_and(|known| place.sequence <= known.sequence) {
-            return Vec::new();
+            return;
         }
-        let mut edited = Vec::new();
         for moved in moves {
             let link = self.links.get(&moved.task).cloned();
             let (Some(link), Some(effect)) = (link, effect_of(moved.event)) else { continue };
-            match self.move_item_of(&link, moved, effect, now) {
-                Ok(edit) => edited.extend(edit),
+            if let Err(fault) = self.move_item_of(&link, moved, effect, now) {
                 // A plan that is full stays as it is; its task goes on.
-                Err(fault) => tracing::warn!(%fault, task = %moved.task, "an item was not moved"),
+                tracing::warn!(%fault, task = %moved.task, "an item was not moved");
             }
             if effect.over {
                 self.draft(Record::Unlinked { task: moved.task.clone() });
@@ -187,7 +180,6 @@ impl PlanState {
         if self.followed.is_some() {
             self.draft(Record::Followed(place));
         }
-        edited
     }
 
     fn move_item_of(
@@ -196,12 +188,12 @@ impl PlanState {
         moved: &TaskMoved,
         effect: Effect,
         now: Timestamp,
-    ) -> Result<Option<Edited>, Fault> {
-        let Some(object) = self.objects.get(&link.plan) else { return Ok(None) };
+    ) -> Result<(), Fault> {
+        let Some(object) = self.objects.get(&link.plan) else { return Ok(()) };
         let item = object.document.item(&link.item);
         // It was deleted, or got another task: this one moves nothing.
         let Some(item) = item.filter(|item| item.task_id.as_ref() == Some(&moved.task)) else {
-            return Ok(None);
+            return Ok(());
         };
         let reason = moved.reason.as_ref().filter(|why| !why.is_empty());
         let note = reason
@@ -221,6 +213,6 @@ impl PlanState {
             followed: Some(moved.task.clone()),
             ..Extra::default()
         };
-        self.write(&link.plan, by, &edits, extra, now).map(Some)
+        self.write(&link.plan, by, &edits, extra, now).map(|_| ())
     }
 }

@@ -38,7 +38,7 @@ impl PlanState {
         if let Some(key) = &key
             && let Some(receipt) = self.keys.get(key)?
         {
-            return Ok(Edited { receipt: receipt.clone(), batch: None, value: None });
+            return Ok(Edited { receipt: receipt.clone(), value: None });
         }
         wanted::check(operation)?;
         let id = operation.object();
@@ -151,7 +151,7 @@ impl PlanState {
             trace: extra.trace,
         };
         if edits.is_empty() {
-            return Ok(Edited { receipt: receipt(object, &merged), batch: None, value: None });
+            return Ok(Edited { receipt: receipt(object, &merged), value: None });
         }
         let signed = object.document.edit(&service(), &key, on_behalf_of, now, edits)?;
         self.make_room(id, signed.bytes().len())?;
@@ -160,11 +160,12 @@ impl PlanState {
         merged.batch = Bytes64(signed.shared_bytes());
         self.merged(&merged, &signed);
         let receipt = receipt(self.object(id)?, &merged);
-        let batch = Some(merged.batch.clone());
+        self.outbox.push(id.clone(), merged.batch.clone());
+        self.drafts.ready.push(());
         self.drafts.records.push(Record::Merged(Box::new(merged)));
         self.draft_conflicts(id, news, now);
         self.shorten(id);
-        Ok(Edited { receipt, batch, value: None })
+        Ok(Edited { receipt, value: None })
     }
 
     /// The key with which this shard signs: made when it is first needed.

@@ -57,7 +57,8 @@ pub fn execute(
             Ok(PlanAnswer::Done)
         }
         Q::TasksMoved { moves, place } => {
-            Ok(PlanAnswer::Moved(state.tasks_moved(&moves, place, now)))
+            state.tasks_moved(&moves, place, now);
+            Ok(PlanAnswer::Done)
         }
         Q::Followed(place) => {
             state.followed_to(place);

@@ -103,6 +103,8 @@ impl PlanState {
             trace: trace.cloned(),
         };
         self.merged(&merged, &signed);
+        self.outbox.push(id.clone(), merged.batch.clone());
+        self.drafts.ready.push(());
         self.drafts.records.push(Record::Merged(Box::new(merged)));
         self.draft_conflicts(id, news, now);
         Ok(result(MergeOutcome::Applied))

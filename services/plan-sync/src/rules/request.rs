@@ -136,13 +136,11 @@ pub struct TaskMoved {
     pub reason: Option<String>,
 }
 
-/// What an edit came to, with the batch for whoever listens.
+/// What an edit came to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Edited {
     /// The answer.
     pub receipt: PlanReceipt,
-    /// The batch; none where a repetition was recognised, or nothing changed.
-    pub batch: Option<Bytes64>,
     /// The value of an object that is no plan.
     pub value: Option<Value>,
 }
@@ -168,7 +166,6 @@ pub struct Taken {
 #[allow(missing_docs)] // the requests of the same names say it
 pub enum PlanAnswer {
     Edited(Box<Edited>),
-    Moved(Vec<Edited>),
     Taken(Box<Taken>),
     Plan(Box<PlanReply>),
     Page(PlanPage),

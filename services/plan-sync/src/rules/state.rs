@@ -10,6 +10,7 @@ use troupe_shard::Drafts;
 
 use super::memory::Keys;
 use super::object::Object;
+use super::outbox::Outbox;
 use super::record::{Place, Record};
 
 /// What a shard needs to know of itself.
@@ -91,6 +92,9 @@ pub struct PlanState {
     pub archive_error: Option<String>,
     /// When conflicts of which object are looked for.
     pub(crate) checks: BTreeSet<(Timestamp, ObjectId)>,
+    /// Batches that replicas are to be told of, in the order of the log. They are not recorded: who
+    /// misses one asks.
+    pub(crate) outbox: Outbox,
     /// Bytes of all objects.
     pub(crate) bytes: usize,
     /// What was drafted.
@@ -110,6 +114,7 @@ impl PlanState {
             totals: Totals::default(),
             archive_error: None,
             checks: BTreeSet::new(),
+            outbox: Outbox::default(),
             bytes: 0,
             drafts: Drafts::default(),
         }
