@@ -28,8 +28,9 @@ pub use options::{Part, PlansArgs};
 const NOTES: [&str; 6] = [
     "Agents and plan sync run in one process, each on a runtime of its own; nats-server runs beside it \
      on the same processors.",
-    "Convergence: every replica edits as fast as it can, and has a connection, a folder and a key of its \
-     own. The time is from the last edit, flushed to its replica's disk, until the last replica has \
+    "Convergence: every replica waits between two batches as long as is said, or edits as fast as it can, \
+     and has a connection, a folder and a key of its own; all of them verify every batch, on the \
+     processors of this one machine. The time is from the last edit, flushed to its replica's disk, until the last replica has \
      everything; all hashes are compared with each other and with the service's.",
     "Bytes: what a replica hears of the others as batches, beside what it would hear if every batch were \
      a snapshot of the plan.",
@@ -120,9 +121,11 @@ async fn measure_part(part: Part, sizes: Sizes, report: &mut Report) -> Result<(
 
 async fn converge(stack: &PlanStack, sizes: Sizes, report: &mut Report) -> Result<()> {
     for repetition in 1..=sizes.repetitions {
-        say(&format!("convergence, {repetition} of {}", sizes.repetitions));
-        let plan = format!("bench-{repetition}");
-        report.convergence.push(convergence::run(stack.url(), plan, sizes).await?);
+        for (name, pace) in [("paced", sizes.pace), ("burst", std::time::Duration::ZERO)] {
+            say(&format!("convergence, {name}, {repetition} of {}", sizes.repetitions));
+            let plan = format!("{name}-{repetition}");
+            report.convergence.push(convergence::run(stack.url(), plan, pace, sizes).await?);
+        }
     }
     Ok(())
 }

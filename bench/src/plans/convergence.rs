@@ -27,6 +27,8 @@ const MAX_TOLD_MEMBERS: usize = 8;
 /// What came out of one repetition.
 #[derive(Debug, Clone, Serialize)]
 pub struct Convergence {
+    /// How long each waited between two batches.
+    pub pace_ms: u64,
     /// Replicas that edited.
     pub replicas: usize,
     /// Items of the plan.
@@ -58,7 +60,12 @@ struct Member {
     _folder: TempDir,
 }
 
-pub(super) async fn run(url: String, plan: String, sizes: Sizes) -> Result<Convergence> {
+pub(super) async fn run(
+    url: String,
+    plan: String,
+    pace: Duration,
+    sizes: Sizes,
+) -> Result<Convergence> {
     let operator = connect(&url, "operator").await?;
     let plan = Name::parse(&plan)?;
     let made = creation(&plan, sizes.items)?;
@@ -78,9 +85,8 @@ pub(super) async fn run(url: String, plan: String, sizes: Sizes) -> Result<Conve
         editing.spawn(async move {
             barrier.wait().await;
             let began = Instant::now();
-            // Edits are flushed to the disk: not where others' replicas run.
-            let edited = tokio::task::spawn_blocking(move || edit(&member, sizes)).await??;
-            anyhow::Ok((began, Instant::now(), edited))
+            let (edited, last) = edit(member, pace, sizes).await?;
+            anyhow::Ok((began, last, edited))
         });
     }
     let (mut began, mut last, mut batch_bytes) = (None, None, 0);
@@ -100,6 +106,7 @@ pub(super) async fn run(url: String, plan: String, sizes: Sizes) -> Result<Conve
     let snapshot_bytes = members[0].replica.read(|replica| replica.document().encode().len());
     let batches = sizes.replicas * sizes.batches;
     Ok(Convergence {
+        pace_ms: pace.as_millis() as u64,
         replicas: sizes.replicas,
         items: sizes.items,
         batches,
@@ -154,16 +161,24 @@ async fn join(url: String, plan: Name, number: usize, first: VectorClock) -> Res
     Ok(Member { replica, agent, _link: link, _troupe: troupe, _folder: folder })
 }
 
-/// Makes all batches of one replica. Gives their bytes.
-fn edit(member: &Member, sizes: Sizes) -> Result<usize> {
+/// Makes all batches of one replica. Gives their bytes, and when the last one was made.
+async fn edit(member: Arc<Member>, pace: Duration, sizes: Sizes) -> Result<(usize, Instant)> {
     let seed = member.agent.as_str().bytes().fold(7_u64, |seed, b| seed * 31 + u64::from(b));
     let mut chance = ChaCha8Rng::seed_from_u64(seed);
-    let mut bytes = 0;
+    let (mut bytes, mut last) = (0, Instant::now());
+    // Not all at the same moment.
+    tokio::time::sleep(pace.mul_f64(chance.random())).await;
     for round in 0..sizes.batches {
+        if round > 0 {
+            tokio::time::sleep(pace).await;
+        }
         let edits = edits(&mut chance, member.agent.as_str(), round, sizes)?;
-        bytes += member.replica.edit(&edits)?.bytes().len();
+        let writer = member.clone();
+        // An edit is flushed to the disk: not where others' replicas run.
+        let written = tokio::task::spawn_blocking(move || writer.replica.edit(&edits)).await??;
+        (bytes, last) = (bytes + written.bytes().len(), Instant::now());
     }
-    Ok(bytes)
+    Ok((bytes, last))
 }
 
 /// Edits as people and models make them: titles, progress, remarks, other places.

@@ -23,6 +23,9 @@ pub struct PlansArgs {
     /// Batches that each of them makes.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     pub batches: u16,
+    /// How long each of them waits between two batches; without a wait is measured as well.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    pub pace_ms: u64,
     /// Edits at once where edits per second are measured.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1_024))]
     pub in_flight: u16,
@@ -62,6 +65,7 @@ impl Part {
 pub(super) struct Sizes {
     pub(super) replicas: usize,
     pub(super) batches: usize,
+    pub(super) pace: Duration,
     /// Edits of one batch.
     pub(super) edits: usize,
     /// Items of the plan that is edited at once.
@@ -83,6 +87,7 @@ impl PlansArgs {
         let usual = Sizes {
             replicas: self.replicas.into(),
             batches: self.batches.into(),
+            pace: Duration::from_millis(self.pace_ms),
             edits: 10,
             items: 1_000,
             in_flight: self.in_flight.into(),
@@ -103,6 +108,7 @@ impl PlansArgs {
         Sizes {
             replicas: usual.replicas.min(8),
             batches: usual.batches.min(3),
+            pace: ms(10),
             items: 50,
             in_flight: 8,
             connections: 4,

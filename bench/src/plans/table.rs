@@ -54,14 +54,24 @@ fn table<const N: usize>(header: [&str; N]) -> Table {
 }
 
 fn convergence_text(all: &[Convergence]) -> String {
-    let header =
-        ["replicas", "items", "edits", "editing ms", "converged ms", "hashes", "batches", "saved"];
+    let header = [
+        "replicas",
+        "items",
+        "edits",
+        "pace",
+        "editing ms",
+        "converged ms",
+        "hashes",
+        "heard",
+        "saved",
+    ];
     let mut table = table(header);
     for one in all {
         table.add_row([
             one.replicas.to_string(),
             one.items.to_string(),
             one.edits.to_string(),
+            format!("{} ms", one.pace_ms),
             format!("{:.0}", one.editing_ms),
             format!("{:.0}", one.converged_ms),
             if one.equal_hashes { "equal" } else { "UNEQUAL" }.to_owned(),
