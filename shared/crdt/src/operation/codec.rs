@@ -144,6 +144,13 @@ impl Operation {
                     write_changes(to, changes);
                 }
             }
+            _ => self.write_rest(to),
+        }
+    }
+
+    /// Operations about a plan, and those of other objects.
+    fn write_rest(&self, to: &mut Writer) {
+        match self {
             Self::Read { item, field, seen, missed } => {
                 to.maybe(item.as_ref(), Writer::name);
                 to.byte(field.number());
@@ -170,6 +177,7 @@ impl Operation {
                     to.number(count);
                 }
             }
+            _ => {}
         }
     }
 
