@@ -67,8 +67,10 @@ struct Shared {
     /// The agent wrote something: for the exchange with the service, and for the peers.
     written: Notify,
     written_for_peers: Notify,
-    /// Something is amiss that an exchange with the service settles.
+    /// A batch waits for one that is not here.
     gap: Notify,
+    /// Something is amiss that an exchange with the service settles.
+    amiss: Notify,
     /// The service was there, and is away now.
     away: Notify,
 }
@@ -117,6 +119,7 @@ impl PlanReplica {
                 written: Notify::new(),
                 written_for_peers: Notify::new(),
                 gap: Notify::new(),
+                amiss: Notify::new(),
                 away: Notify::new(),
             }),
         })

@@ -44,9 +44,10 @@ impl Shared {
         outcome
     }
 
-    /// Brings what the service is not known to have.
+    /// Brings what was written here. What others wrote they bring themselves; an exchange in full
+    /// brings that too.
     pub(super) async fn bring(&self, troupe: &Troupe) -> Result<(), Fault> {
-        let outcome = self.push(troupe).await;
+        let outcome = self.push(troupe, true).await;
         self.note_outcome(&outcome);
         outcome
     }
@@ -68,7 +69,7 @@ impl Shared {
 
     async fn exchange_all(&self, troupe: &Troupe) -> Result<(), Fault> {
         self.pull(troupe).await?;
-        self.push(troupe).await?;
+        self.push(troupe, false).await?;
         self.compare(troupe).await
     }
 
@@ -118,10 +119,10 @@ impl Shared {
 
     /// Brings what the service lacks, the oldest first: own batches, and those of others that it can
     /// check.
-    async fn push(&self, troupe: &Troupe) -> Result<(), Fault> {
+    async fn push(&self, troupe: &Troupe, only_own: bool) -> Result<(), Fault> {
         let mut refused: BTreeSet<AgentId> = BTreeSet::new();
         loop {
-            let batches = self.next_for_service(&refused);
+            let batches = self.next_for_service(&refused, only_own);
             if batches.is_empty() {
                 return Ok(());
             }
@@ -172,12 +173,17 @@ impl Shared {
         Ok(())
     }
 
-    fn next_for_service(&self, refused: &BTreeSet<AgentId>) -> Vec<Arc<SignedBatch>> {
+    fn next_for_service(
+        &self,
+        refused: &BTreeSet<AgentId>,
+        only_own: bool,
+    ) -> Vec<Arc<SignedBatch>> {
         let state = self.state.lock();
         let missing = state.replica.history().since(&state.service);
         let mut bytes = 0;
         missing
             .into_iter()
+            .filter(|batch| !only_own || batch.batch().agent == self.agent)
             .filter(|batch| !refused.contains(&batch.batch().agent))
             .take(MAX_APPLY_BATCHES)
             .take_while(|batch| {
@@ -215,7 +221,7 @@ impl Shared {
         if !reply.vector.covers(&state.service) {
             // It has less than it had: it was put back to an older state, and is told again.
             state.service = reply.vector;
-            self.gap.notify_one();
+            self.amiss.notify_one();
         }
         Ok(())
     }

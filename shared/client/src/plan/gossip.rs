@@ -33,6 +33,9 @@ pub(super) enum Told {
         vector: VectorClock,
         /// The hash at this version.
         state_hash: String,
+        /// Whether the service does not answer this replica: then its peers are all that it has.
+        #[serde(default)]
+        alone: bool,
     },
     /// Batches that others may lack.
     Batches(Vec<Bytes64>),
@@ -58,12 +61,13 @@ pub(super) enum Reaction {
 
 impl Shared {
     pub(super) async fn tell_digest(&self, troupe: &Troupe) {
-        let (vector, hash) = {
+        let (vector, hash, alone) = {
             let state = self.state.lock();
             let document = state.replica.document();
-            (document.vector(), document.hash())
+            (document.vector(), document.hash(), !state.service_is_up)
         };
-        self.tell(troupe, &Told::Digest { vector, state_hash: hash.to_string() }).await;
+        let state_hash = hash.to_string();
+        self.tell(troupe, &Told::Digest { vector, state_hash, alone }).await;
     }
 
     /// Tells what a replica at this version lacks, as far as it fits into one message. Gives how many
@@ -137,7 +141,9 @@ impl Shared {
             return Reaction::None;
         }
         match serde_json::from_slice(body) {
-            Ok(Told::Digest { vector, state_hash }) => self.hear_digest(vector, &state_hash),
+            Ok(Told::Digest { vector, state_hash, alone }) => {
+                self.hear_digest(vector, &state_hash, alone)
+            }
             Ok(Told::Batches(batches)) => {
                 let taken = batches.iter().take(MAX_TOLD_BATCHES);
                 Reaction::Heard(taken.filter_map(|b| self.hear_batch(sender, b.as_ref())).collect())
@@ -149,7 +155,9 @@ impl Shared {
         }
     }
 
-    fn hear_digest(&self, theirs: VectorClock, state_hash: &str) -> Reaction {
+    /// While the service is there it settles what versions differ in, and peers say nothing: all of
+    /// them would, whenever somebody writes. Only who is alone is answered.
+    fn hear_digest(&self, theirs: VectorClock, state_hash: &str, alone: bool) -> Reaction {
         let state = self.state.lock();
         let document = state.replica.document();
         let ours = document.vector();
@@ -157,7 +165,10 @@ impl Shared {
             let same = document.hash().to_string() == state_hash;
             return if same { Reaction::None } else { Reaction::Diverged };
         }
-        let ask = !document.covers(&theirs);
+        if state.service_is_up && !alone {
+            return Reaction::None;
+        }
+        let ask = !state.service_is_up && !document.covers(&theirs);
         // Names that nobody knows here are of no use for an answer.
         let answer = (!theirs.covers(&ours)).then(|| least(&ours, &theirs));
         Reaction::Differ { ask, answer }

@@ -20,6 +20,10 @@ use crate::patience::Waits;
 
 /// How long a peer waits at most before it answers, so that not all answer at once.
 const ANSWER_SPREAD_MS: u64 = 40;
+/// How long a batch may be overtaken by one that rests on it before it is asked for.
+const GAP_PATIENCE: Duration = Duration::from_millis(100);
+/// When the version is told to peers for the first time, if the service has not answered by then.
+const FIRST_DIGEST_AFTER: Duration = Duration::from_millis(200);
 /// How long it takes at least from one own digest to the next.
 const DIGEST_GAP_MS: u64 = 40;
 
@@ -92,17 +96,39 @@ async fn exchange_forever(shared: Arc<Shared>, troupe: Troupe, settings: LinkSet
         if let Err(fault) = &outcome {
             tracing::debug!(%fault, object = %shared.object, "an exchange did not succeed");
         }
-        let answers = !outcome.is_err_and(|fault| is_away(&fault));
-        let wait = if answers { settings.sync_interval } else { waits.next() };
-        if answers {
+        let answers = !outcome.as_ref().is_err_and(is_away);
+        // What rests on a batch that somebody else must bring comes in with that.
+        let rests = |fault: &Fault| fault.code == Code::FailedPrecondition;
+        let wait = if answers && !outcome.as_ref().is_err_and(rests) {
             waits = Waits::new();
-        }
-        let until = Instant::now() + wait;
-        in_full = tokio::select! {
-            () = shared.written.notified(), if answers => false,
-            () = shared.gap.notified(), if answers => true,
-            () = sleep_until(until) => true,
+            settings.sync_interval
+        } else {
+            waits.next()
         };
+        let until = Instant::now() + wait;
+        in_full = next_in_full(&shared, answers, until).await;
+    }
+}
+
+/// Waits for a reason to exchange; says whether in full.
+async fn next_in_full(shared: &Shared, answers: bool, until: Instant) -> bool {
+    let mut gap_ends: Option<Instant> = None;
+    loop {
+        tokio::select! {
+            () = shared.written.notified(), if answers => return false,
+            () = shared.amiss.notified(), if answers => return true,
+            // Batches that go different ways overtake each other: mostly the missing one is near.
+            () = shared.gap.notified(), if answers && gap_ends.is_none() => {
+                gap_ends = Some(Instant::now() + GAP_PATIENCE);
+            }
+            () = sleep_until(gap_ends.unwrap_or(until)), if gap_ends.is_some() => {
+                if shared.state.lock().replica.waiting() > 0 {
+                    return true;
+                }
+                gap_ends = None;
+            }
+            () = sleep_until(until) => return true,
+        }
     }
 }
 
@@ -133,7 +159,8 @@ impl Gossip {
             settings,
             told,
             owed: None,
-            digest_at: now,
+            // The service first has a chance to answer: then there is no need to ask peers.
+            digest_at: now + FIRST_DIGEST_AFTER,
             last_digest: now,
             breath,
         }
@@ -205,7 +232,7 @@ impl Gossip {
     fn react(&mut self, reaction: Reaction) {
         match reaction {
             Reaction::None => {}
-            Reaction::Diverged => self.shared.gap.notify_one(),
+            Reaction::Diverged => self.shared.amiss.notify_one(),
             Reaction::Differ { ask, answer } => {
                 if ask {
                     let soon = self.last_digest + Duration::from_millis(DIGEST_GAP_MS);
