@@ -72,6 +72,10 @@ impl PlanState {
         trace: Option<&TraceContext>,
         now: Timestamp,
     ) -> Result<MergeResult, Fault> {
+        if let Some(kept) = self.objects.get(id).and_then(|object| object.kept_as(bytes.as_ref())) {
+            let (agent_id, seq) = (kept.agent.clone(), kept.seq);
+            return Ok(MergeResult { agent_id, seq, outcome: MergeOutcome::Known });
+        }
         let signed = SignedBatch::decode(bytes.as_ref())?;
         let batch = signed.batch();
         if batch.object != *id {

@@ -4,7 +4,7 @@
 //! Invariant: `base` with `kept` on top is `document`; what is older is in the archive, piece by piece,
 //! or it is gone. A sequence counts the batches that this service took in, from 1, in its order.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use troupe_contract::plan::{Bytes64, Fork};
 use troupe_crdt::{Document, SignedBatch};
 use troupe_domain::plan::{Conflict, ObjectId, ObjectKind};
 use troupe_domain::{AgentId, Code, Fault, Name, Timestamp, VectorClock};
+use troupe_shard::place::digest;
 
 use super::request::At;
 
@@ -96,6 +97,8 @@ pub struct Object {
     pub kept: VecDeque<Arc<Kept>>,
     /// Their bytes.
     pub kept_bytes: usize,
+    /// Where a kept batch is, by a digest of its bytes: what comes again need not be read again.
+    places: HashMap<u64, u64>,
     /// What is in the archive.
     pub pieces: VecDeque<Piece>,
     /// The state at the end of the newest piece, for the next base; none where it is made from `base`.
@@ -153,6 +156,7 @@ impl Object {
             base_vector: VectorClock::default(),
             kept: VecDeque::new(),
             kept_bytes: 0,
+            places: HashMap::new(),
             pieces: VecDeque::new(),
             next_base: None,
             weight: 0,
@@ -185,6 +189,7 @@ impl Object {
         let kept =
             Kept { sequence: self.sequence, at, agent, seq, batch: Bytes64(signed.shared_bytes()) };
         self.kept_bytes += kept.bytes();
+        self.places.insert(digest(kept.batch.as_ref()), kept.sequence);
         self.kept.push_back(Arc::new(kept));
     }
 
@@ -215,6 +220,22 @@ impl Object {
         }
     }
 
+    /// The kept batch with these very bytes.
+    pub fn kept_as(&self, bytes: &[u8]) -> Option<&Kept> {
+        let sequence = self.places.get(&digest(bytes))?;
+        let first = self.kept.front()?.sequence;
+        let index = usize::try_from(sequence.checked_sub(first)?).ok()?;
+        self.kept.get(index).map(AsRef::as_ref).filter(|kept| kept.batch.as_ref() == bytes)
+    }
+
+    /// Keeps batches that were kept before.
+    pub fn keep_again(&mut self, kept: Vec<Arc<Kept>>) {
+        self.kept_bytes = kept.iter().map(|kept| kept.bytes()).sum();
+        let places = kept.iter().map(|kept| (digest(kept.batch.as_ref()), kept.sequence));
+        self.places = places.collect();
+        self.kept = kept.into();
+    }
+
     /// A kept batch of an agent by its number.
     pub fn kept_batch(&self, agent: &AgentId, seq: u64) -> Option<SignedBatch> {
         let found = self.kept.iter().rev().find(|kept| kept.agent == *agent && kept.seq == seq)?;
@@ -240,6 +261,7 @@ impl Object {
         while self.kept.front().is_some_and(|kept| kept.sequence <= through) {
             let Some(gone) = self.kept.pop_front() else { break };
             self.kept_bytes -= gone.bytes();
+            self.places.remove(&digest(gone.batch.as_ref()));
             if self.base_vector.get(&gone.agent) < gone.seq {
                 // A vector of the document covers it, and that is within the bound.
                 let _ = self.base_vector.raise(&gone.agent, gone.seq);

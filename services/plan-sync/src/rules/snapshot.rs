@@ -97,8 +97,7 @@ impl PlanState {
         object.sequence = line.sequence;
         object.base = line.base;
         object.base_vector = line.base_vector;
-        object.kept_bytes = line.kept.iter().map(|kept| kept.bytes()).sum();
-        object.kept = line.kept.into();
+        object.keep_again(line.kept);
         object.pieces = line.pieces.into();
         object.next_base = line.next_base;
         object.marks = line.marks.into();

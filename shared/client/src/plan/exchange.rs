@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use troupe_bus::CallOptions;
+use troupe_bus::port::{System, World};
 use troupe_contract::plan::{
     Apply, ApplyRequest, Bytes64, Digest as CompareDigest, DigestRequest, Relation, Snapshot,
     SnapshotRequest, Sync, SyncRequest,
@@ -23,23 +24,36 @@ use crate::Troupe;
 
 /// How long one call waits for its answer.
 const CALL_TIMEOUT_MS: u64 = 5_000;
+/// How long it takes at most until what others wrote is brought for them.
+const RELAY_SPREAD: Duration = Duration::from_secs(1);
 /// How often a snapshot is begun anew because it was replaced while it was read.
 const MAX_SNAPSHOT_ATTEMPTS: usize = 5;
 /// Bytes of batches in one request: base64 and the rest must fit as well.
 const MAX_REQUEST_BYTES: usize = MAX_APPLY_BYTES / 2;
 
+/// Whether an exchange brings what others wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Relay {
+    /// At once.
+    Now,
+    /// After a moment, if the service lacks it still.
+    Later,
+    /// Not this time.
+    Never,
+}
+
 impl PlanReplica {
     /// One whole exchange with the service: afterwards both have everything that either had.
     pub async fn sync(&self, troupe: &Troupe) -> Result<(), Fault> {
-        self.shared.exchange(troupe).await
+        self.shared.exchange(troupe, Relay::Now).await
     }
 }
 
 impl Shared {
     /// One whole exchange.
-    pub(super) async fn exchange(&self, troupe: &Troupe) -> Result<(), Fault> {
+    pub(super) async fn exchange(&self, troupe: &Troupe, relay: Relay) -> Result<(), Fault> {
         self.state.lock().is_syncing = true;
-        let outcome = self.exchange_all(troupe).await;
+        let outcome = self.exchange_all(troupe, relay).await;
         self.note_outcome(&outcome);
         outcome
     }
@@ -67,9 +81,21 @@ impl Shared {
         self.note_change();
     }
 
-    async fn exchange_all(&self, troupe: &Troupe) -> Result<(), Fault> {
+    async fn exchange_all(&self, troupe: &Troupe, relay: Relay) -> Result<(), Fault> {
         self.pull(troupe).await?;
-        self.push(troupe, false).await?;
+        if relay == Relay::Now {
+            self.push(troupe, false).await?;
+            return self.compare(troupe).await;
+        }
+        let own = self.push(troupe, true).await;
+        if relay == Relay::Later && !self.next_for_service(&BTreeSet::new(), false).is_empty() {
+            // Whoever wrote it brings it, or another peer does: not all of them at once.
+            tokio::time::sleep(RELAY_SPREAD.mul_f64(System.fraction())).await;
+            self.pull(troupe).await?;
+            self.push(troupe, false).await?;
+        } else {
+            own?;
+        }
         self.compare(troupe).await
     }
 

@@ -12,7 +12,7 @@ use troupe_bus::port::{System, World};
 use troupe_contract::subject;
 use troupe_domain::{Code, Fault, VectorClock};
 
-use super::exchange::is_away;
+use super::exchange::{Relay, is_away};
 use super::gossip::{Reaction, least};
 use super::{PlanReplica, Shared};
 use crate::Troupe;
@@ -89,10 +89,12 @@ impl PlanReplica {
 /// something is amiss, and now and then.
 async fn exchange_forever(shared: Arc<Shared>, troupe: Troupe, settings: LinkSettings) {
     let mut waits = Waits::new();
-    let mut in_full = true;
+    let mut next = Some(Relay::Later);
     loop {
-        let outcome =
-            if in_full { shared.exchange(&troupe).await } else { shared.bring(&troupe).await };
+        let outcome = match next {
+            Some(relay) => shared.exchange(&troupe, relay).await,
+            None => shared.bring(&troupe).await,
+        };
         if let Err(fault) = &outcome {
             tracing::debug!(%fault, object = %shared.object, "an exchange did not succeed");
         }
@@ -106,28 +108,28 @@ async fn exchange_forever(shared: Arc<Shared>, troupe: Troupe, settings: LinkSet
             waits.next()
         };
         let until = Instant::now() + wait;
-        in_full = next_in_full(&shared, answers, until).await;
+        next = reason(&shared, answers, until).await;
     }
 }
 
-/// Waits for a reason to exchange; says whether in full.
-async fn next_in_full(shared: &Shared, answers: bool, until: Instant) -> bool {
+/// Waits for a reason to exchange: in full, if it says how, or only what was written here.
+async fn reason(shared: &Shared, answers: bool, until: Instant) -> Option<Relay> {
     let mut gap_ends: Option<Instant> = None;
     loop {
         tokio::select! {
-            () = shared.written.notified(), if answers => return false,
-            () = shared.amiss.notified(), if answers => return true,
+            () = shared.written.notified(), if answers => return None,
+            () = shared.amiss.notified(), if answers => return Some(Relay::Never),
             // Batches that go different ways overtake each other: mostly the missing one is near.
             () = shared.gap.notified(), if answers && gap_ends.is_none() => {
                 gap_ends = Some(Instant::now() + GAP_PATIENCE);
             }
             () = sleep_until(gap_ends.unwrap_or(until)), if gap_ends.is_some() => {
                 if shared.state.lock().replica.waiting() > 0 {
-                    return true;
+                    return Some(Relay::Never);
                 }
                 gap_ends = None;
             }
-            () = sleep_until(until) => return true,
+            () = sleep_until(until) => return Some(Relay::Later),
         }
     }
 }
