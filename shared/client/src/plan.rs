@@ -81,7 +81,10 @@ struct State {
     folder: Folder,
     /// What the service is known to have.
     service: VectorClock,
+    /// Until an exchange says otherwise.
     service_is_up: bool,
+    /// Its last answer did not come in time.
+    was_late: bool,
     is_syncing: bool,
     fault: Option<Fault>,
     forks: Vec<ForkProof>,
@@ -104,7 +107,8 @@ impl PlanReplica {
             replica: opened.replica,
             folder: opened.folder,
             service: VectorClock::default(),
-            service_is_up: false,
+            service_is_up: true,
+            was_late: false,
             is_syncing: false,
             fault: None,
             forks: Vec::new(),

@@ -45,31 +45,49 @@ pub(super) enum Relay {
 impl PlanReplica {
     /// One whole exchange with the service: afterwards both have everything that either had.
     pub async fn sync(&self, troupe: &Troupe) -> Result<(), Fault> {
-        self.shared.exchange(troupe, Relay::Now).await
+        self.shared.exchange(troupe, Relay::Now).await.map(drop)
     }
 }
 
 impl Shared {
-    /// One whole exchange.
-    pub(super) async fn exchange(&self, troupe: &Troupe, relay: Relay) -> Result<(), Fault> {
+    /// One whole exchange. Says whether the service has all that was written here: it may rest on
+    /// what somebody else must bring first.
+    pub(super) async fn exchange(&self, troupe: &Troupe, relay: Relay) -> Result<bool, Fault> {
         self.state.lock().is_syncing = true;
         let outcome = self.exchange_all(troupe, relay).await;
         self.note_outcome(&outcome);
-        outcome
+        outcome.map(|()| self.has_brought_all())
     }
 
     /// Brings what was written here. What others wrote they bring themselves; an exchange in full
     /// brings that too.
-    pub(super) async fn bring(&self, troupe: &Troupe) -> Result<(), Fault> {
-        let outcome = self.push(troupe, true).await;
+    pub(super) async fn bring(&self, troupe: &Troupe) -> Result<bool, Fault> {
+        let outcome = self.push_own(troupe).await;
         self.note_outcome(&outcome);
-        outcome
+        outcome.map(|()| self.has_brought_all())
+    }
+
+    fn has_brought_all(&self) -> bool {
+        self.next_for_service(&BTreeSet::new(), true).is_empty()
+    }
+
+    /// Brings what was written here, as far as it does not rest on what is still to come.
+    async fn push_own(&self, troupe: &Troupe) -> Result<(), Fault> {
+        match self.push(troupe, true).await {
+            Err(fault) if fault.code == Code::FailedPrecondition => Ok(()),
+            other => other,
+        }
     }
 
     fn note_outcome(&self, outcome: &Result<(), Fault>) {
         let mut state = self.state.lock();
         state.is_syncing = false;
-        let is_away = outcome.as_ref().is_err_and(is_away);
+        let is_late = |fault: &Fault| fault.code == Code::DeadlineExceeded;
+        // One answer that is late may be a busy moment, here or there.
+        let is_first_late = outcome.as_ref().is_err_and(is_late) && !state.was_late;
+        state.was_late = outcome.as_ref().is_err_and(is_late);
+        let is_away =
+            outcome.as_ref().is_err_and(is_away) && !(state.service_is_up && is_first_late);
         if is_away && state.service_is_up {
             self.away.notify_one();
         }
@@ -87,14 +105,12 @@ impl Shared {
             self.push(troupe, false).await?;
             return self.compare(troupe).await;
         }
-        let own = self.push(troupe, true).await;
+        self.push_own(troupe).await?;
         if relay == Relay::Later && !self.next_for_service(&BTreeSet::new(), false).is_empty() {
             // Whoever wrote it brings it, or another peer does: not all of them at once.
             tokio::time::sleep(RELAY_SPREAD.mul_f64(System.fraction())).await;
             self.pull(troupe).await?;
             self.push(troupe, false).await?;
-        } else {
-            own?;
         }
         self.compare(troupe).await
     }

@@ -99,9 +99,8 @@ async fn exchange_forever(shared: Arc<Shared>, troupe: Troupe, settings: LinkSet
             tracing::debug!(%fault, object = %shared.object, "an exchange did not succeed");
         }
         let answers = !outcome.as_ref().is_err_and(is_away);
-        // What rests on a batch that somebody else must bring comes in with that.
-        let rests = |fault: &Fault| fault.code == Code::FailedPrecondition;
-        let wait = if answers && !outcome.as_ref().is_err_and(rests) {
+        // What rests on a batch that somebody else must bring comes in soon after that.
+        let wait = if answers && !matches!(outcome, Ok(false)) {
             waits = Waits::new();
             settings.sync_interval
         } else {
@@ -175,12 +174,15 @@ impl Gossip {
                 heard = batches.next() => {
                     let Some(heard) = heard else { return };
                     self.hear_service(&heard.body);
+                    // Checking what is heard takes a while: what else waits here has its turn.
+                    tokio::task::yield_now().await;
                 }
                 heard = peers.next() => {
                     let Some(heard) = heard else { return };
                     let sender = heard.subject.rsplit('.').next().unwrap_or_default();
                     let reaction = self.shared.hear(sender, &heard.body);
                     self.react(reaction);
+                    tokio::task::yield_now().await;
                 }
                 () = self.shared.written_for_peers.notified() => self.tell_own().await,
                 () = sleep_until(answer_at.unwrap_or(self.digest_at)), if answer_at.is_some() => {
