@@ -239,3 +239,31 @@ async fn a_plan_tells_its_events_in_order() {
     assert_eq!(told[1].operations, ["update_status", "add_note"]);
     assert_eq!(told[1].item_ids, [name("a")]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_that_rests_on_what_has_changed_is_told() {
+    let stage = Stage::start().await;
+    let (ann, bob) = (stage.agent("ann").await, stage.agent("bob").await);
+    let read = ann.make("p", &["a"]).await.version;
+    let titled = json!({"plan_id": "p", "item_id": "a", "change": {"title": "Another thing"}});
+    bob.call::<UpdateItem>(titled).await.unwrap();
+    // Ann changes the priority of what she takes for the first title.
+    let urgent = json!({"plan_id": "p", "item_id": "a", "change": {"priority": "critical"},
+                        "read_version": read});
+    ann.call::<UpdateItem>(urgent).await.unwrap();
+    let page = ann.call::<Conflicts>(json!({"plan_id": "p", "kind": "read_write"})).await.unwrap();
+    let [conflict] = &page.conflicts[..] else { panic!("one conflict: {page:?}") };
+    assert_eq!(
+        (conflict.item_id.as_ref(), conflict.field.as_deref()),
+        (Some(&name("a")), Some("title"))
+    );
+    // The same change by somebody who had read the title is none.
+    let version = ann.get("p").await.plan.head.version;
+    let known = json!({"plan_id": "p", "item_id": "a", "change": {"priority": "low"},
+                       "read_version": version});
+    bob.call::<UpdateItem>(known).await.unwrap();
+    let settled =
+        json!({"plan_id": "p", "conflict_id": conflict.id, "choice": {"keep_winner": {}}});
+    ann.call::<Resolve>(settled).await.unwrap();
+    assert_eq!(ann.call::<Conflicts>(json!({"plan_id": "p"})).await.unwrap().open, 0);
+}
