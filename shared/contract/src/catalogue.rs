@@ -1,7 +1,7 @@
 //! The catalogue: everything that is declared, as one list.
 
 use crate::endpoint::EndpointEntry;
-use crate::{plan, progress, registry, routing, work};
+use crate::{memory, plan, progress, registry, routing, work};
 
 /// Every endpoint of every service.
 pub fn endpoints() -> impl Iterator<Item = &'static EndpointEntry> {
@@ -11,6 +11,7 @@ pub fn endpoints() -> impl Iterator<Item = &'static EndpointEntry> {
         .chain(routing::ENDPOINTS)
         .chain(plan::ENDPOINTS)
         .chain(progress::ENDPOINTS)
+        .chain(memory::ENDPOINTS)
 }
 
 #[cfg(test)]

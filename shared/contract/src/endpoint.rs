@@ -16,12 +16,14 @@ pub enum Service {
     Plan,
     /// How far tasks are, and milestones.
     Progress,
+    /// What the fleet remembers.
+    Memory,
 }
 
 impl Service {
     /// Every service.
-    pub const ALL: [Self; 5] =
-        [Self::Registry, Self::Work, Self::Routing, Self::Plan, Self::Progress];
+    pub const ALL: [Self; 6] =
+        [Self::Registry, Self::Work, Self::Routing, Self::Plan, Self::Progress, Self::Memory];
 
     /// The token in subjects.
     pub const fn token(self) -> &'static str {
@@ -31,6 +33,7 @@ impl Service {
             Self::Routing => "routing",
             Self::Plan => "plan",
             Self::Progress => "progress",
+            Self::Memory => "memory",
         }
     }
 
@@ -42,6 +45,7 @@ impl Service {
             Self::Routing => "semantic routing",
             Self::Plan => "plan sync",
             Self::Progress => "progress",
+            Self::Memory => "memory",
         }
     }
 
@@ -53,6 +57,7 @@ impl Service {
             Self::Routing => "troupe-semantic-routing",
             Self::Plan => "troupe-plan-sync",
             Self::Progress => "troupe-progress",
+            Self::Memory => "troupe-memory",
         }
     }
 }

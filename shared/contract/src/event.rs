@@ -34,11 +34,13 @@ macro_rules! event_kinds {
 }
 
 mod cloud;
+mod memory;
 mod plan;
 mod progress;
 mod routing;
 
 pub use cloud::*;
+pub use memory::*;
 pub use plan::*;
 pub use progress::*;
 pub use routing::*;
@@ -83,6 +85,7 @@ pub fn entries() -> Vec<EventEntry> {
         entry!(PLAN, PlanEventKind, PlanEvent),
         entry!(PROGRESS, ProgressEventKind, ProgressEvent),
         entry!(MILESTONE, MilestoneEventKind, MilestoneEvent),
+        entry!(MEMORY, MemoryEventKind, MemoryEvent),
     ]
 }
 

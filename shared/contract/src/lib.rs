@@ -11,6 +11,7 @@ pub mod event;
 pub mod generate;
 pub mod headers;
 pub mod ingress;
+pub mod memory;
 pub mod plan;
 pub mod progress;
 pub mod registry;

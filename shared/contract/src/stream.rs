@@ -64,6 +64,9 @@ pub const PROGRESS_LOG_BYTES: i64 = 1024 * MIB;
 /// tasks is one lookup.
 pub const PROGRESS_SHARDS: u16 = 1;
 
+/// Bytes of the log of one shard of memory.
+pub const MEMORY_LOG_BYTES: i64 = 1024 * MIB;
+
 /// The log of one shard of a service: records, snapshots and their manifest. It is the truth, so that
 /// nothing ages out: the owner purges what a snapshot covers.
 pub fn shard_log(service: Service, shard: u16, shards: u16, max_bytes: i64) -> StreamSpec {
@@ -139,6 +142,7 @@ pub fn all(shards: u16) -> Vec<StreamSpec> {
         (Service::Work, WORK_LOG_BYTES),
         (Service::Routing, ROUTING_LOG_BYTES),
         (Service::Plan, PLAN_LOG_BYTES),
+        (Service::Memory, MEMORY_LOG_BYTES),
     ] {
         specs.extend((0..shards).map(|shard| shard_log(service, shard, shards, max_bytes)));
     }

@@ -11,6 +11,7 @@ pub mod fault;
 pub mod graph;
 pub mod json;
 pub mod limits;
+pub mod memory;
 pub mod message;
 pub mod name;
 pub mod plan;

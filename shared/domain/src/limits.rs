@@ -98,3 +98,33 @@ pub const MAX_MILESTONE_CHILDREN: usize = 256;
 pub const MAX_MILESTONE_TAGS: usize = 32;
 /// Tasks over which one summary, estimate or search for bottlenecks goes.
 pub const MAX_SUMMARY_TASKS: usize = 10_000;
+/// Bytes in the content of one memory entry.
+pub const MAX_MEMORY_BYTES: usize = 64 * 1024;
+/// Tags of one memory entry.
+pub const MAX_MEMORY_TAGS: usize = 32;
+/// Bytes in one tag of a memory entry.
+pub const MAX_MEMORY_TAG_BYTES: usize = 64;
+/// Entries that one memory entry may derive from.
+pub const MAX_DERIVED_FROM: usize = 64;
+/// Bytes in where a memory entry came from.
+pub const MAX_SOURCE_URI_BYTES: usize = 2 * 1024;
+/// Names in a namespace of memory.
+pub const MAX_NAMESPACE_NAMES: usize = 3;
+/// Bytes in what is searched for in memory.
+pub const MAX_MEMORY_QUERY_BYTES: usize = 4 * 1024;
+/// Results in one page of a search in memory.
+pub const MAX_MEMORY_RESULTS: usize = 100;
+/// Results of a search in memory that pages may reach.
+pub const MAX_MEMORY_DEPTH: usize = 10_000;
+/// Attempts of one refinement trace.
+pub const MAX_ITERATIONS: usize = 64;
+/// Votes of one consensus entry.
+pub const MAX_CONSENSUS_VOTES: usize = 64;
+/// Entries in one page of an export, or in one import.
+pub const MAX_MOVED_MEMORIES: usize = 256;
+/// Bytes of entries in one page of an export, or in one import.
+pub const MAX_MOVED_BYTES: usize = 2 * 1024 * 1024;
+/// Shortest time after which a memory entry deletes itself.
+pub const MIN_MEMORY_TTL_MS: u64 = 1_000;
+/// Longest time after which a memory entry deletes itself.
+pub const MAX_MEMORY_TTL_MS: u64 = 366 * 24 * 60 * 60 * 1000;

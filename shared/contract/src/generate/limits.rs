@@ -74,6 +74,21 @@ limits! {
     MAX_MILESTONE_CHILDREN: "Parts of one milestone.",
     MAX_MILESTONE_TAGS: "Tags of one milestone.",
     MAX_SUMMARY_TASKS: "Tasks over which one summary, estimate or search for bottlenecks goes.",
+    MAX_MEMORY_BYTES: "Bytes in the content of one memory entry.",
+    MAX_MEMORY_TAGS: "Tags of one memory entry.",
+    MAX_MEMORY_TAG_BYTES: "Bytes in one tag of a memory entry.",
+    MAX_DERIVED_FROM: "Entries that one memory entry may derive from.",
+    MAX_SOURCE_URI_BYTES: "Bytes in where a memory entry came from.",
+    MAX_NAMESPACE_NAMES: "Names in a namespace of memory.",
+    MAX_MEMORY_QUERY_BYTES: "Bytes in what is searched for in memory.",
+    MAX_MEMORY_RESULTS: "Results in one page of a search in memory.",
+    MAX_MEMORY_DEPTH: "Results of a search in memory that pages may reach.",
+    MAX_ITERATIONS: "Attempts of one refinement trace.",
+    MAX_CONSENSUS_VOTES: "Votes of one consensus entry.",
+    MAX_MOVED_MEMORIES: "Entries in one page of an export, or in one import.",
+    MAX_MOVED_BYTES: "Bytes of entries in one page of an export, or in one import.",
+    MIN_MEMORY_TTL_MS: "Shortest time after which a memory entry deletes itself.",
+    MAX_MEMORY_TTL_MS: "Longest time after which a memory entry deletes itself.",
 }
 
 #[cfg(test)]

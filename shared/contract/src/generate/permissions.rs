@@ -154,6 +154,9 @@ fn written_by(service: Service) -> Vec<String> {
                 format!("{PREFIX}.log.{}.>", service.token()),
             ]
         }
+        Service::Memory => {
+            vec![events(event::MEMORY), format!("{PREFIX}.log.{}.>", service.token())]
+        }
         Service::Plan => {
             vec![
                 events(event::PLAN),
@@ -340,6 +343,8 @@ mod tests {
             subject::event(event::PLAN, "plan_changed"),
             subject::shard_log(Service::Progress, 0),
             subject::event(event::PROGRESS, "progress_stalled"),
+            subject::shard_log(Service::Memory, 0),
+            subject::event(event::MEMORY, "memory_created"),
             subject::event(event::MILESTONE, "milestone_missed"),
         ] {
             assert!(allows(&publish, &subject), "{subject}");

@@ -183,7 +183,7 @@ impl Page {
 
     fn streams(&mut self) {
         self.heading(2, "Streams");
-        self.line("One `TROUPE_WORK_<shard>`, `TROUPE_ROUTING_<shard>` and `TROUPE_PLAN_<shard>` for each shard; the deployment chooses how many.\n");
+        self.line("One `TROUPE_WORK_<shard>`, `TROUPE_ROUTING_<shard>`, `TROUPE_PLAN_<shard>` and `TROUPE_MEMORY_<shard>` for each shard; the deployment chooses how many.\n");
         let rows = stream::all(DOCUMENTED_SHARDS).into_iter().map(stream_row);
         self.table(&["stream", "subjects", "keeps", "when full", "meaning"], rows);
     }
