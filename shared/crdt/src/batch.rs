@@ -75,6 +75,10 @@ pub struct Batch {
     pub operations: Vec<Operation>,
 }
 
+/// The one agent that may write in another's name, and forget deleted items for good: the replica of
+/// the service. It alone knows what every replica that was heard of has seen.
+pub const KEEPER: &str = "troupe-plan-sync";
+
 impl Batch {
     /// The Lamport time of the last operation.
     pub fn last_lamport(&self) -> u64 {
@@ -166,6 +170,7 @@ impl Batch {
             let why = format!("a batch has 1 to {MAX_BATCH_OPERATIONS} operations");
             return Err(Fault::invalid("operations", why));
         }
+        self.check_right()?;
         let is_first = self.seq == 1;
         if self.seq == 0
             || is_first != self.key.is_some()
@@ -191,6 +196,24 @@ impl Batch {
             return Err(Fault::invalid("seen", "other agents, each once, by name"));
         }
         self.operations.iter().try_for_each(|operation| operation.check(self.kind))
+    }
+
+    /// What only the keeper may do. Every replica checks it, so that all refuse the same batches,
+    /// wherever they hear them.
+    fn check_right(&self) -> Result<(), Fault> {
+        if self.agent.as_str() == KEEPER {
+            return Ok(());
+        }
+        let denied = |field, why: &str| {
+            Err(Fault::new(Code::PermissionDenied, why.to_owned()).with("field", field))
+        };
+        if self.on_behalf_of.is_some() {
+            return denied("on_behalf_of", "only the service writes for others");
+        }
+        if self.operations.iter().any(|operation| matches!(operation, Operation::Purge { .. })) {
+            return denied("operations", "only the service forgets deleted items for good");
+        }
+        Ok(())
     }
 }
 

@@ -41,7 +41,7 @@ mod pending;
 mod snapshot;
 mod value;
 
-pub use batch::{Batch, BatchHash, SignedBatch};
+pub use batch::{Batch, BatchHash, KEEPER, SignedBatch};
 pub use codec::Malformed;
 pub use conflict::Applied;
 pub use digest::StateHash;

@@ -5,7 +5,7 @@ mod cluster;
 use cluster::{
     Peer, Roughness, add, add_under, assert_converged, deleted, join, name, peers, run, titled,
 };
-use troupe_crdt::{Edit, Kind, Replica};
+use troupe_crdt::{Edit, KEEPER, Kind, Replica};
 use troupe_domain::VectorClock;
 
 #[test]
@@ -65,23 +65,23 @@ fn peers_on_both_sides_of_the_cut_are_joined() {
 /// told.
 #[test]
 fn an_edit_from_before_a_purge_is_kept_and_flagged() {
-    let mut all = peers(&["ann", "late"], vec![add("a", "A"), add_under("b", "a")]);
+    let mut all = peers(&[KEEPER, "late"], vec![add("a", "A"), add_under("b", "a")]);
     let mut late = all.pop().unwrap();
     late.edit(titled("b", "Written too late"));
-    let ann = &mut all[0];
-    ann.edit(deleted("a"));
-    let stable = ann.replica.document().vector();
-    let mut purgeable = ann.replica.document().deleted_items(&stable);
+    let keeper = &mut all[0];
+    keeper.edit(deleted("a"));
+    let stable = keeper.replica.document().vector();
+    let mut purgeable = keeper.replica.document().deleted_items(&stable);
     purgeable.sort();
     assert_eq!(purgeable, [(name("a"), true), (name("b"), true)]);
     assert_eq!(
-        ann.replica.document().deleted_items(&VectorClock::default()),
+        keeper.replica.document().deleted_items(&VectorClock::default()),
         [(name("a"), false), (name("b"), false)]
     );
-    ann.edit(Edit::Purge { items: vec![name("a"), name("b")] });
-    assert_eq!(ann.replica.document().entities(), 0);
-    let cut = ann.replica.document().vector();
-    ann.replica.compact(&cut).unwrap();
+    keeper.edit(Edit::Purge { items: vec![name("a"), name("b")] });
+    assert_eq!(keeper.replica.document().entities(), 0);
+    let cut = keeper.replica.document().vector();
+    keeper.replica.compact(&cut).unwrap();
 
     // One replica hears the late edit after the purge, the other one before.
     late.pull(&all[0]);
@@ -128,7 +128,10 @@ fn clusters_that_compact_while_they_edit_converge() {
         let items: Vec<_> =
             dead.into_iter().filter(|(_, stable)| *stable).map(|(i, _)| i).collect();
         if !items.is_empty() {
-            all[0].edit(Edit::Purge { items: items.clone() });
+            let mut keeper = Peer::new(KEEPER, Kind::Plan);
+            keeper.pull(&all[0]);
+            keeper.edit(Edit::Purge { items: items.clone() });
+            all[0].pull(&keeper);
         }
         // Somebody edits one of them beside it, which nobody who saw the deletion can.
         if let Some(item) = items.first() {

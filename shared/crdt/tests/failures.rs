@@ -6,7 +6,7 @@ mod cluster;
 use cluster::{
     Peer, add, add_under, assert_converged, at, create, deleted, join, name, peers, titled,
 };
-use troupe_crdt::{AgentKey, Document, Edit, Kind, Replica, SharedObject};
+use troupe_crdt::{AgentKey, Document, Edit, KEEPER, Kind, Replica, SharedObject};
 use troupe_domain::VectorClock;
 
 /// 1. Applying a newer plan snapshot overflowed the stack.
@@ -66,7 +66,7 @@ fn failure_2_replay_makes_the_same_items_and_nothing_else() {
 /// 3. Deleted plan items came back to life.
 #[test]
 fn failure_3_what_is_deleted_stays_deleted() {
-    let mut peers = peers(&["ann", "bob", "cam"], vec![add("a", "A"), add_under("b", "a")]);
+    let mut peers = peers(&[KEEPER, "bob", "cam"], vec![add("a", "A"), add_under("b", "a")]);
     let before = peers[2].clone();
     peers[0].edit(deleted("a"));
     join(&mut peers[..2]);

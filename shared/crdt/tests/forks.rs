@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use cluster::{Peer, add, at, create, name, peers, titled};
 use proptest::prelude::*;
-use troupe_crdt::{AgentKey, Document, ForkProof, Kind, PublicKey, Refusal, SignedBatch, Standing};
+use troupe_crdt::{AgentKey, Document, Edit, ForkProof, KEEPER, Kind, PublicKey, Refusal, SignedBatch, Standing};
 use troupe_domain::Code;
 
 /// Two peers, the second of which has forked: it holds one story and has told the other.
@@ -105,13 +105,39 @@ fn a_replay_changes_nothing() {
 
 #[test]
 fn whoever_writes_for_somebody_is_told_apart() {
-    let mut ann = Peer::new("ann", Kind::Plan);
-    ann.edit(create());
+    let mut keeper = Peer::new(KEEPER, Kind::Plan);
+    keeper.edit(create());
     let edits = [add("a", "A")];
     let caller = Some(name("carol"));
-    let batch = ann.replica.edit(&ann.agent, &ann.key, caller, at(5), &edits).unwrap();
+    let batch = keeper.replica.edit(&keeper.agent, &keeper.key, caller, at(5), &edits).unwrap();
     assert_eq!(batch.batch().on_behalf_of, Some(name("carol")));
-    assert_eq!(ann.plan().items[0].updated_by, name("carol"));
+    assert_eq!(keeper.plan().items[0].updated_by, name("carol"));
+}
+
+/// Nobody but the service speaks for others or forgets for good: who writes such a batch cannot sign
+/// it, and who signs it all the same is refused by every replica, without the service too.
+#[test]
+fn what_is_the_keepers_is_refused_from_members() {
+    let mut all = peers(&["ann", "eve"], vec![add("a", "A")]);
+    let [ann, eve] = all.as_mut_slice() else { unreachable!() };
+    let edits = [add("b", "B")];
+    let caller = Some(name("carol"));
+    let refused = eve.replica.edit(&eve.agent, &eve.key, caller, at(5), &edits).unwrap_err();
+    assert_eq!(refused.code, Code::PermissionDenied);
+    let items = vec![name("a")];
+    let purge = [Edit::Purge { items: items.clone() }];
+    let refused = eve.replica.edit(&eve.agent, &eve.key, None, at(5), &purge).unwrap_err();
+    assert_eq!(refused.code, Code::PermissionDenied);
+    // The bytes of the keeper's, in the name of a member.
+    let mut keeper = Peer::new(KEEPER, Kind::Plan);
+    keeper.edit(create());
+    let batch = keeper.edit(Edit::Purge { items });
+    let mut bytes = batch.bytes().to_vec();
+    let place = bytes.windows(KEEPER.len()).position(|some| some == KEEPER.as_bytes()).unwrap();
+    let member = "m".repeat(KEEPER.len());
+    bytes[place..place + KEEPER.len()].copy_from_slice(member.as_bytes());
+    assert_eq!(SignedBatch::decode(&bytes).unwrap_err().code, Code::PermissionDenied);
+    assert_eq!(ann.plan().items.len(), 1);
 }
 
 proptest! {

@@ -14,7 +14,7 @@ use troupe_crdt::limits::{
     MAX_BATCH_BYTES, MAX_BATCH_OPERATIONS, MAX_LAMPORT_ADVANCE, MAX_PENDING_BATCHES,
 };
 use troupe_crdt::{
-    AgentKey, Batch, BatchHash, Change, Document, Kind, Operation, OrderKey, Refusal, Replica,
+    AgentKey, Batch, BatchHash, Change, Document, KEEPER, Kind, Operation, OrderKey, Refusal, Replica,
     SignedBatch,
 };
 use troupe_domain::plan::PlanItemStatus;
@@ -79,9 +79,10 @@ fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
-/// A replica of `ann`, and the key of `eve`, who is a member: her first batch was taken.
+/// A replica of `ann`, and the key of another member, whose first batch was taken: the keeper, who may
+/// do everything.
 fn with_member() -> (Replica, AgentKey) {
-    let mut all = peers(&["ann", "eve"], vec![add("a", "A"), add("b", "B")]);
+    let mut all = peers(&["ann", KEEPER], vec![add("a", "A"), add("b", "B")]);
     let batch = all[1].edit(titled("a", "Eve's"));
     all[0].hear(&batch).unwrap();
     (all[0].replica.clone(), all[1].key.clone())
@@ -127,7 +128,7 @@ proptest! {
         if let Ok(mut document) = Document::decode(&bytes) {
             let _ = (document.plan(), document.conflicts(1), document.hash(), document.shared());
             let edits = [titled("a", "Again"), add("z", "Z")];
-            if let Ok(batch) = document.edit(&name("eve"), &key, None, at(1), &edits) {
+            if let Ok(batch) = document.edit(&name(KEEPER), &key, None, at(1), &edits) {
                 let _ = document.apply(&batch);
                 let _ = (document.plan(), document.conflicts(1));
                 prop_assert_eq!(Document::decode(&document.encode()).is_ok(), true);
@@ -144,7 +145,7 @@ proptest! {
         let (mut replica, key) = with_member();
         let mut taken = Vec::new();
         for operations in batches {
-            let agent = name("eve");
+            let agent = name(KEEPER);
             let batch = replica.document().next_batch(&agent, &key, None, at(1), operations).unwrap();
             let Ok(signed) = batch.sign(&key) else { continue };
             let decoded = Arc::new(SignedBatch::decode(signed.bytes()).unwrap());
@@ -175,7 +176,7 @@ proptest! {
         edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
     ) {
         let (mut replica, key) = with_member();
-        let batch = replica.document().next_batch(&name("eve"), &key, None, at(1), operations).unwrap();
+        let batch = replica.document().next_batch(&name(KEEPER), &key, None, at(1), operations).unwrap();
         let Ok(signed) = batch.sign(&key) else { return Ok(()) };
         let mut bytes = signed.bytes().to_vec();
         let content = bytes.len() - 64;
@@ -200,7 +201,7 @@ type Lie = fn(&mut Batch);
 fn eve(replica: &Replica, key: &AgentKey, change: impl FnOnce(&mut Batch)) -> Result<(), Refusal> {
     let operations = vec![Operation::DeletePlan];
     let mut batch =
-        replica.document().next_batch(&name("eve"), key, None, at(1), operations).unwrap();
+        replica.document().next_batch(&name(KEEPER), key, None, at(1), operations).unwrap();
     change(&mut batch);
     let signed = batch.sign(key)?;
     replica.clone().receive(Arc::new(signed)).map(drop)
@@ -221,7 +222,7 @@ fn what_a_member_claims_is_checked() {
         ("a time that no clock shows", |b| b.at = Timestamp::from_millis(i64::MAX)),
         ("a time before all clocks", |b| b.at = Timestamp::from_millis(-1)),
         ("seen twice", |b| b.seen = vec![(name("ann"), 1), (name("ann"), 2)]),
-        ("seen itself", |b| b.seen = vec![(name("eve"), 1)]),
+        ("seen itself", |b| b.seen = vec![(name(KEEPER), 1)]),
     ];
     for (what, change) in wrong {
         assert!(eve(&replica, &key, change).is_err(), "{what}");

@@ -2,7 +2,7 @@
 //! in the caller's name.
 
 use troupe_contract::plan::{Bytes64, Choice, CreatePlanRequest};
-use troupe_crdt::AgentKey;
+use troupe_crdt::{AgentKey, KEEPER};
 use troupe_crdt::edit::{Edit, PlanChange};
 use troupe_domain::plan::{ItemId, ObjectId, ObjectKind};
 use troupe_domain::{AgentId, Code, Fault, Name, TaskId, Timestamp, TraceContext};
@@ -180,5 +180,5 @@ impl PlanState {
 
 /// The name of the service's own replica.
 pub(super) fn service() -> AgentId {
-    Name::parse(crate::NAME).unwrap_or_else(|_| unreachable!("the name of the service is one"))
+    Name::parse(KEEPER).unwrap_or_else(|_| unreachable!("the keeper's name is one"))
 }

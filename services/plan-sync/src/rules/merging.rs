@@ -7,7 +7,7 @@
 use troupe_contract::plan::Relation;
 use troupe_contract::plan::{Bytes64, DigestReply, DigestRequest, Fork, MergeOutcome, MergeResult};
 use troupe_crdt::conflict::DEFAULT_WINDOW_MS;
-use troupe_crdt::{Change, Field, ForkProof, Operation, SignedBatch, Standing};
+use troupe_crdt::{Change, Field, ForkProof, KEEPER, Operation, SignedBatch, Standing};
 use troupe_domain::plan::{Conflict, ObjectId, ObjectKind};
 use troupe_domain::{AgentId, Causality, Code, Fault, Name, Timestamp, TraceContext};
 
@@ -279,11 +279,8 @@ fn tangles(signed: &SignedBatch) -> bool {
 fn may_bring(caller: &AgentId, signed: &SignedBatch) -> Result<(), Fault> {
     let batch = signed.batch();
     let denied = |why: String| Err(Fault::new(Code::PermissionDenied, why));
-    if batch.agent.as_str() == crate::NAME {
-        return denied(format!("{} writes its own batches", crate::NAME));
-    }
-    if batch.on_behalf_of.is_some() {
-        return denied("only the service writes for others".to_owned());
+    if batch.agent.as_str() == KEEPER {
+        return denied(format!("{KEEPER} writes its own batches"));
     }
     if batch.agent != *caller && batch.seq == 1 {
         return denied(format!(
