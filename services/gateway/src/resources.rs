@@ -1,0 +1,9 @@
+//! What can be read and followed by a URI.
+
+mod reading;
+mod uri;
+mod watching;
+
+pub(crate) use reading::{Page, list, read};
+pub(crate) use uri::{Kind, ResourceId};
+pub(crate) use watching::{Hub, Watcher};
