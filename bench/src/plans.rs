@@ -38,8 +38,8 @@ const NOTES: [&str; 6] = [
      ten edits. A batch is signed, sent, checked, merged, stored, answered, told as an event, and told to \
      every replica that listens.",
     "Visible: from before the edit at one agent until another agent's replica has it.",
-    "Scale is the merging alone, without a server, in one thread. Memory is what is resident more than \
-     before, and as the document counts it.",
+    "Scale is the merging alone, without a server, in one thread. Memory is what the document counts, and \
+     what became resident while all replicas wrote, for each of them: what they share is counted once.",
 ];
 
 /// Measures what `args` ask for, tells progress on standard error, and prints the result.

@@ -83,7 +83,8 @@ pub async fn measure(args: ProgressArgs) -> Result<Report> {
         parameters: args.clone(),
     };
     let bench = Box::pin(Bench::start(sizes)).await?;
-    for part in [Part::Throughput, Part::Summaries].into_iter().filter(|part| args.wants(*part)) {
+    // Summaries first, while there is no history yet.
+    for part in [Part::Summaries, Part::Throughput].into_iter().filter(|part| args.wants(*part)) {
         // What fails is told, and what was measured is not lost.
         if let Err(why) = Box::pin(bench.part(part, &mut report)).await {
             say(&format!("{part:?} failed: {why:#}"));

@@ -3,11 +3,12 @@
 mod support;
 
 use support::{DEADLINE, Dev, TROUPE};
-use troupe_testkit::{OtlpSink, SpanKind, SpanRecord};
+use troupe_testkit::{OtlpSink, SpanKind, SpanRecord, eventually};
 
 const CLI: &str = "troupe-cli";
 const AGENT: &str = "troupe-agent";
 const WORK: &str = "troupe-work-distribution";
+const PLAN: &str = "troupe-plan-sync";
 
 /// The spans of one trace.
 struct Trace(Vec<SpanRecord>);
@@ -87,6 +88,61 @@ async fn e2e_a_task_is_one_trace_from_the_command_line_to_the_agents_program() {
     let seen = format!("00-{}-{}-01", invoked.trace_id, invoked.span_id);
     assert_eq!(task["result"], seen.as_str());
     assert_eq!(trace.call(CLI, "work.stats").parent_span_id, invoked.span_id);
+}
+
+/// An item of a plan becomes a task in the trace of whoever dispatched it, and what the task does to the
+/// plan is told in that trace too.
+#[tokio::test]
+async fn e2e_an_item_that_is_dispatched_stays_in_one_trace() {
+    let sink = OtlpSink::start().await.unwrap();
+    let endpoint = sink.endpoint();
+    let dev = Dev::with(|dev| dev.args(["--otlp-endpoint", &endpoint])).await;
+    for args in [
+        &["plan", "create", "Release 1.0", "--id", "release"][..],
+        &["plan", "add", "release", "Write it", "--id", "write"],
+    ] {
+        assert!(dev.troupe(args).await.status.success(), "{args:?}");
+    }
+    let more = ["--max-tasks", "1", "--otlp-endpoint", &endpoint];
+    let agent = dev.agent("doer", "cat > /dev/null; echo done", &more);
+    let args = ["plan", "dispatch", "release", "--role", "implementer", "--json"];
+    let sent = dev.json(&[&args[..], &["--otlp-endpoint", &endpoint]].concat()).await;
+    let task = sent["dispatched"][0]["task_id"].as_str().unwrap();
+    assert!(agent.wait(DEADLINE).await.unwrap().success(), "{}", agent.quoted_output());
+
+    let of = |spans: &[SpanRecord]| {
+        let root = spans.iter().find(|span| span.name == "troupe plan dispatch")?;
+        let trace = Trace::of(spans, &root.trace_id);
+        trace.find(AGENT, "invoke_agent implementer", SpanKind::Consumer)?;
+        trace.find(WORK, "work.complete", SpanKind::Server)?;
+        Some(trace)
+    };
+    let trace = of(&sink.wait_for(|spans| of(spans).is_some(), DEADLINE).await).unwrap();
+    let root = trace.get(CLI, "troupe plan dispatch", SpanKind::Internal);
+    let asked = trace.get(CLI, "plan.dispatch", SpanKind::Client);
+    assert_eq!(asked.parent_span_id, root.span_id);
+    let dispatched = trace.get(PLAN, "plan.dispatch", SpanKind::Server);
+    assert_eq!(dispatched.parent_span_id, asked.span_id);
+    assert_eq!(trace.call(PLAN, "work.create").parent_span_id, dispatched.span_id);
+    let claimed = trace.get(WORK, "task.claim", SpanKind::Consumer);
+    let sent = trace.get(WORK, "task.create", SpanKind::Producer);
+    assert_eq!(claimed.parent_span_id, sent.span_id);
+    let invoked = trace.get(AGENT, "invoke_agent implementer", SpanKind::Consumer);
+    assert_eq!(invoked.attributes["troupe.task.id"], task);
+    let of_trace = |event: &serde_json::Value| {
+        let context = event["traceparent"].as_str().unwrap_or_default();
+        context.contains(&root.trace_id)
+    };
+    let told = eventually("the plan's item to be completed", DEADLINE, async || {
+        let output = dev.troupe(&["events", "--json", "--entity", "plan", "--since", "1h", "--past"]).await;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let events = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+        let of_plan: Vec<serde_json::Value> = events.collect();
+        let is_done = of_plan.iter().any(|event| event["data"]["status"] == "completed");
+        is_done.then_some(of_plan)
+    })
+    .await;
+    assert!(told.iter().filter(|event| of_trace(event)).count() >= 2, "{told:#?}");
 }
 
 #[tokio::test]

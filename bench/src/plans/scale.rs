@@ -50,7 +50,7 @@ pub struct Scale {
     pub compacted_bytes: usize,
     /// The whole history: without compaction.
     pub history_bytes: usize,
-    /// What is resident more for one document.
+    /// What is resident more for each of the replicas that wrote it, all in this process.
     pub resident_bytes: Option<u64>,
     /// As the document counts itself.
     pub counted_bytes: usize,
@@ -64,7 +64,7 @@ struct Author {
 }
 
 pub(super) fn run(sizes: Sizes) -> Result<Scale> {
-    let history = history(sizes)?;
+    let (history, resident_bytes) = history(sizes)?;
     let edits: Vec<_> =
         history.iter().filter(|b| b.batch().operations.len() == sizes.edits).collect();
     let batch_bytes =
@@ -76,14 +76,12 @@ pub(super) fn run(sizes: Sizes) -> Result<Scale> {
         merged.receive(batch.clone()).map_err(|refusal| refusal.fault())?;
     }
     let merge_ms = ms(began);
-    let before = resident_bytes();
     let began = Instant::now();
     let mut document = Document::new(object, Kind::Plan);
     for batch in &history {
         document.apply_verified(batch)?;
     }
     let replay_ms = ms(began);
-    let after = resident_bytes();
     ensure!(document.hash() == merged.document().hash(), "two ways, two states");
     let began = Instant::now();
     let snapshot = document.encode();
@@ -113,7 +111,7 @@ pub(super) fn run(sizes: Sizes) -> Result<Scale> {
         conflicts_ms,
         compacted_bytes: snapshot.len(),
         history_bytes: history.iter().map(|batch| batch.bytes().len()).sum(),
-        resident_bytes: before.zip(after).map(|(before, after)| after.saturating_sub(before)),
+        resident_bytes,
         counted_bytes: document.bytes(),
     })
 }
@@ -123,8 +121,9 @@ fn ms(began: Instant) -> f64 {
 }
 
 /// What many replicas wrote, in an order in which it can be merged. In each round all of them write at
-/// the same time, and then hear of each other.
-fn history(sizes: Sizes) -> Result<Vec<Arc<SignedBatch>>> {
+/// the same time, and then hear of each other. And what is resident more for each of them.
+fn history(sizes: Sizes) -> Result<(Vec<Arc<SignedBatch>>, Option<u64>)> {
+    let before = resident_bytes();
     let object = Name::parse("large")?;
     let mut authors = Vec::new();
     for number in 0..sizes.replicas {
@@ -172,7 +171,8 @@ fn history(sizes: Sizes) -> Result<Vec<Arc<SignedBatch>>> {
         }
         history.extend(written);
     }
-    Ok(history)
+    let more = before.zip(resident_bytes()).map(|(before, now)| now.saturating_sub(before));
+    Ok((history, more.map(|bytes| bytes / authors.len().max(1) as u64)))
 }
 
 impl Author {

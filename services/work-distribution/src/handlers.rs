@@ -32,7 +32,7 @@ pub struct Work {
     pub fleet: Arc<Fleet>,
     /// Who waits for work here.
     pub waiters: Arc<Waiters>,
-    /// The event stream, where evicted tasks are found.
+    /// The event stream, which holds the archive of tasks too.
     pub archive: Arc<dyn Log>,
     /// Time and chance.
     pub world: Arc<dyn World>,

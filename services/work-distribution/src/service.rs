@@ -15,6 +15,7 @@ use troupe_shard::{OnReady, Presence, Setup, Shards, SnapshotPolicy};
 
 use crate::config::Config;
 use crate::handlers::{self, Work};
+use crate::replica::archive;
 use crate::replica::fleet::Fleet;
 use crate::replica::leases;
 use crate::replica::waiters::Waiters;
@@ -137,7 +138,8 @@ impl Replica {
             default_lease_ms: config.default_lease_ms,
             draining: stop_polls.subscribe(),
         });
-        let background = background(bus, &fleet, &router, &waiters);
+        let mut background = background(bus, &fleet, &router, &waiters);
+        background.push(tokio::spawn(archive::run(router, work.archive.clone())));
         let mut server = Server::new(bus, Service::Work, VERSION);
         if let Some(observer) = observer {
             server = server.observed_by(observer);

@@ -49,6 +49,17 @@ impl Bus {
         })
     }
 
+    /// Opens the event stream to read back what happened.
+    pub async fn past_events(&self) -> Result<StreamLog, ConnectError> {
+        let name = stream::events().name;
+        let found = self.jetstream.get_stream(&name).await;
+        let stream = found.map_err(|why| ConnectError::Unsuitable {
+            url: name,
+            why: format!("cannot look at the stream: {why}"),
+        })?;
+        Ok(StreamLog::new(self.clone(), stream))
+    }
+
     /// Hears messages on `subject` from now on, without any promise: for hints and live views.
     pub async fn listen(&self, subject: &str) -> Result<Listener, ConnectError> {
         let unreachable = |why: &dyn std::fmt::Display| ConnectError::Unreachable {

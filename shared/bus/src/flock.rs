@@ -131,7 +131,8 @@ mod tests {
             at: Timestamp::from_millis(1_000),
             trace: None,
             body: format!(r#"{{"n":{number},"x":"{}"}}"#, "x".repeat(bytes)).into(),
-            kept_on: (kind == "task_completed").then(|| format!("troupe.v1.archive.task.{entity}")),
+            kept_on: (kind == "task_completed")
+                .then(|| format!("troupe.v1.archive.agent.{entity}")),
             told_on: None,
         }
     }
@@ -152,7 +153,7 @@ mod tests {
         assert_eq!(shared.len(), 3);
         assert_eq!(numbers(shared[0]), (0..30).step_by(3).collect::<Vec<_>>());
         assert_eq!(kept.len(), 10);
-        assert_eq!(kept[0].subject, "troupe.v1.archive.task.t0");
+        assert_eq!(kept[0].subject, "troupe.v1.archive.agent.t0");
         assert_eq!(kept[0].body, events[2].body);
     }
 

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use async_nats::datetime;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 use futures::{FutureExt, StreamExt};
 use serde::de::DeserializeOwned;
@@ -26,6 +27,8 @@ pub struct Follower {
     log: StreamLog,
     filter: String,
     next: u64,
+    /// Where it starts, as long as nothing came.
+    since: Option<Timestamp>,
     messages: Option<pull::Ordered>,
     wait: Duration,
     max_ahead: i64,
@@ -64,6 +67,7 @@ impl StreamLog {
             log: self.clone(),
             filter: filter.into(),
             next: from.max(1),
+            since: None,
             messages: None,
             wait: FIRST_RETRY,
             max_ahead: 0,
@@ -72,6 +76,13 @@ impl StreamLog {
 }
 
 impl Follower {
+    /// Starts with what was stored at `time` or later.
+    #[must_use]
+    pub fn since(mut self, time: Timestamp) -> Self {
+        self.since = Some(time);
+        self
+    }
+
     /// Has at most so many messages on their way.
     #[must_use]
     pub fn ahead(mut self, max_messages: u16) -> Self {
@@ -84,7 +95,7 @@ impl Follower {
     pub async fn published(&mut self) -> Result<Published, ReadError> {
         let read = self.attempt().await;
         match &read {
-            Ok(published) => self.next = published.entry.sequence + 1,
+            Ok(published) => self.passed(published.entry.sequence),
             Err(_) => self.messages = None,
         }
         read
@@ -102,7 +113,7 @@ impl Follower {
             match self.attempt().await {
                 Ok(Published { entry, .. }) => {
                     self.wait = FIRST_RETRY;
-                    self.next = entry.sequence + 1;
+                    self.passed(entry.sequence);
                     return entry;
                 }
                 Err(why) => {
@@ -115,12 +126,28 @@ impl Follower {
         }
     }
 
+    fn start(&self) -> DeliverPolicy {
+        let by_time = self.since.and_then(|time| {
+            let nanos = i128::from(time.as_millis()) * 1_000_000;
+            datetime::from_nanos(nanos).ok()
+        });
+        match by_time {
+            Some(start_time) => DeliverPolicy::ByStartTime { start_time },
+            None => DeliverPolicy::ByStartSequence { start_sequence: self.next },
+        }
+    }
+
+    fn passed(&mut self, sequence: u64) {
+        self.next = sequence + 1;
+        self.since = None;
+    }
+
     async fn attempt(&mut self) -> Result<Published, ReadError> {
         let read = |why: &dyn std::fmt::Display| ReadError(why.to_string());
         if self.messages.is_none() {
             let config = pull::OrderedConfig {
                 filter_subject: self.filter.clone(),
-                deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: self.next },
+                deliver_policy: self.start(),
                 max_batch: self.max_ahead,
                 ..pull::OrderedConfig::default()
             };

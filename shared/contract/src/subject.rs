@@ -42,6 +42,11 @@ pub fn events_of(entity: &str) -> String {
     format!("{PREFIX}.event.{entity}.*")
 }
 
+/// `troupe.v1.archive.task.<shard>.<piece>`: tasks that ended and left the memory of their shard.
+pub fn task_archive(shard: u16, piece: u64) -> String {
+    format!("{PREFIX}.archive.task.{shard}.{piece}")
+}
+
 /// `troupe.v1.archive.<entity>.<id>`: the last word on an entity that its service no longer keeps.
 pub fn archive(entity: &str, id: &Name) -> String {
     [PREFIX, ".archive.", entity, ".", id.as_str()].concat()

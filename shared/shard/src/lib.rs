@@ -26,7 +26,7 @@ pub use batch::Batch;
 pub use keeper::Ask;
 pub use letters::Letter;
 pub use machine::{Drafts, Machine};
-pub use notice::{Notice, Reach};
+pub use notice::Notice;
 pub use owner::{OnReady, Shard, ShardPorts};
 pub use presence::Presence;
 pub use router::Router;

@@ -20,17 +20,8 @@ pub struct Notice {
     pub trace: Option<TraceContext>,
     /// The data, JSON.
     pub body: Bytes,
-    /// Where else it goes.
-    pub reach: Reach,
-}
-
-/// Where a notice goes beside the events.
-#[derive(Debug, Clone, Default)]
-pub struct Reach {
-    /// It is the last word on an entity that leaves memory one day, and is kept to be found by its id.
-    pub archived: bool,
-    /// It takes something out of the hands of this agent, who is to know at once.
-    pub holder: Option<AgentId>,
+    /// The agent whose hands it takes something out of, who is to know at once.
+    pub told: Option<AgentId>,
 }
 
 impl Notice {
@@ -42,7 +33,7 @@ impl Notice {
         sequence: u64,
         index: usize,
     ) -> OutgoingEvent {
-        let Self { entity, id, event, at, trace, body, reach } = self;
+        let Self { entity, id, event, at, trace, body, told } = self;
         OutgoingEvent {
             subject: subject::event(entity, event),
             id: format!("{}-{shard}-{sequence}-{index}", service.token()),
@@ -51,8 +42,8 @@ impl Notice {
             at,
             trace,
             body,
-            kept_on: reach.archived.then(|| subject::archive(entity, &id)),
-            told_on: reach.holder.map(|holder| subject::hold(&holder, &id)),
+            kept_on: None,
+            told_on: told.map(|holder| subject::hold(&holder, &id)),
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::batch::{Fate, Pending};
 use crate::lease::ReadLease;
 use crate::machine::{Drafts, Machine};
 use crate::publisher::{Parcel, Published, Publisher};
+use crate::snapshot::Wanted;
 
 /// Bytes that may wait to be stored; beyond it requests are refused until the log catches up.
 pub const MAX_PENDING_BYTES: usize = 64 * 1024 * 1024;
@@ -90,6 +91,8 @@ pub struct Shard<M: Machine> {
     pub(crate) lease: ReadLease,
     /// Bytes written since the last snapshot.
     pub(crate) log_bytes: AtomicU64,
+    /// Snapshots that somebody wants now, and those of them that were taken.
+    pub(crate) wanted: Wanted,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     pub(crate) ended: Notify,
 }
@@ -152,6 +155,7 @@ impl<M: Machine> Shard<M> {
             published,
             lease: ReadLease::default(),
             log_bytes: AtomicU64::new(bytes),
+            wanted: Wanted::default(),
             tasks: Mutex::default(),
             ended: Notify::new(),
         });

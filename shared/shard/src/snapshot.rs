@@ -5,12 +5,13 @@
 //! newest snapshot costs a longer replay and nothing else.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tokio::sync::{Notify, watch};
 use troupe_bus::port::{EVERYTHING, Log, ReadError};
 use troupe_contract::{Service, subject};
 
@@ -53,20 +54,59 @@ pub struct SnapshotPolicy {
     pub after_log_bytes: u64,
 }
 
+/// Snapshots that somebody wants before the log says that one is due.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    asked: Notify,
+    /// How many were asked for.
+    count: AtomicU64,
+    /// How many of those were taken.
+    taken: watch::Sender<u64>,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self { asked: Notify::new(), count: AtomicU64::new(0), taken: watch::channel(0).0 }
+    }
+}
+
+impl<M: Machine> Shard<M> {
+    /// Waits for a snapshot that is begun after this was called; `false` if the shard is closed. With
+    /// the one after it, provided that the log goes on in between, the log before the call is purged.
+    pub async fn snapshot_now(&self) -> bool {
+        let number = self.wanted.count.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut taken = self.wanted.taken.subscribe();
+        self.wanted.asked.notify_one();
+        tokio::select! {
+            taken = taken.wait_for(|taken| *taken >= number) => taken.is_ok(),
+            () = self.wait_closed() => false,
+        }
+    }
+}
+
 /// Takes snapshots of `shard` as its log grows, until it is closed.
 pub async fn run<M: Machine>(shard: Arc<Shard<M>>, policy: SnapshotPolicy, mut manifest: Manifest) {
     let mut tick = tokio::time::interval(LOOK_EVERY);
     loop {
-        tick.tick().await;
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = shard.wanted.asked.notified() => {}
+        }
         if shard.closed().is_some() {
             return;
         }
         let last = manifest.newest.as_ref().map_or(0, |s| s.size_bytes);
-        if shard.log_bytes.load(Ordering::Relaxed) < policy.after_log_bytes.max(last) {
+        let is_due = shard.log_bytes.load(Ordering::Relaxed) >= policy.after_log_bytes.max(last);
+        // Read before the snapshot is begun: who asks meanwhile waits for the next.
+        let wanted = shard.wanted.count.load(Ordering::SeqCst);
+        if !is_due && wanted <= *shard.wanted.taken.borrow() {
             continue;
         }
         match take(&shard, &manifest).await {
-            Ok(next) => manifest = next,
+            Ok(next) => {
+                manifest = next;
+                shard.wanted.taken.send_replace(wanted);
+            }
             Err(why) => tracing::warn!(shard = shard.number(), why, "no snapshot was taken"),
         }
     }

@@ -5,7 +5,7 @@ use troupe_contract::plan::Fork;
 use troupe_crdt::{Operation, SignedBatch};
 use troupe_domain::plan::{Conflict, ItemId, ObjectKind};
 use troupe_domain::{AgentId, Name, TaskId, Timestamp, TraceContext};
-use troupe_shard::{Notice, Reach};
+use troupe_shard::Notice;
 
 use super::history::items_of;
 use super::object::Object;
@@ -56,7 +56,7 @@ fn notice(event: &PlanEvent, trace: Option<TraceContext>) -> Notice {
         trace,
         // A tree of plain fields always serialises.
         body: serde_json::to_vec(event).unwrap_or_default().into(),
-        reach: Reach::default(),
+        told: None,
     }
 }
 

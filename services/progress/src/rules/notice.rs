@@ -6,7 +6,7 @@ use troupe_contract::event::{
 };
 use troupe_domain::progress::{Milestone, MilestoneStatus, ProgressEntry};
 use troupe_domain::{Name, Timestamp};
-use troupe_shard::{Notice, Reach};
+use troupe_shard::Notice;
 
 use super::task::TaskState;
 
@@ -73,7 +73,7 @@ fn of_task(
         at,
         trace: task.trace.clone(),
         body: body(data).into(),
-        reach: Reach::default(),
+        told: None,
     }
 }
 
@@ -103,7 +103,7 @@ pub fn milestone(
         at,
         trace: None,
         body: body(&data).into(),
-        reach: Reach::default(),
+        told: None,
     }
 }
 

@@ -10,7 +10,7 @@ use troupe_contract::routing::DeadReason;
 use troupe_domain::session::Conversation;
 use troupe_domain::session::change::Change;
 use troupe_domain::{AgentId, MessageId, MessageType, Timestamp};
-use troupe_shard::{Notice, Reach};
+use troupe_shard::Notice;
 
 use super::record::{Burial, Post, Record};
 
@@ -74,7 +74,7 @@ pub fn buried(burial: &Burial, at: Timestamp) -> Notice {
         at,
         trace: message.and_then(|message| message.trace.clone()),
         body: body(&data),
-        reach: Reach::default(),
+        told: None,
     }
 }
 
@@ -93,7 +93,7 @@ pub fn request_expired(agent: &AgentId, id: &MessageId, at: Timestamp) -> Notice
         delivery_attempts: 0,
     };
     let (entity, id, event) = (MAILBOX, agent.clone(), event.token());
-    Notice { entity, id, event, at, trace: None, body: body(&data), reach: Reach::default() }
+    Notice { entity, id, event, at, trace: None, body: body(&data), told: None }
 }
 
 /// A session was opened.
@@ -131,13 +131,5 @@ fn of_session(
         outcome: session.end.map(|end| end.outcome),
     };
     let (entity, id) = (SESSION, session.id);
-    Notice {
-        entity,
-        id,
-        event: event.token(),
-        at,
-        trace: None,
-        body: body(&data),
-        reach: Reach::default(),
-    }
+    Notice { entity, id, event: event.token(), at, trace: None, body: body(&data), told: None }
 }

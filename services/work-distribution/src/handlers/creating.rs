@@ -209,17 +209,24 @@ impl Work {
         match self.ask(&id, ShardRequest::Get { id: id.clone() }, until).await {
             // A repetition under the same idempotency key is recognised by the shard.
             Ok(_) => Ok(id),
-            Err(fault) if fault.code == Code::NotFound => {
-                match archive::find(&*self.archive, &id, &fault, until).await? {
-                    None => Ok(id),
-                    Some(_) => {
-                        Err(Fault::new(Code::AlreadyExists, format!("the id {id} was used before"))
-                            .with("field", "id"))
-                    }
+            Err(fault) if fault.code == Code::NotFound => match self.archived(&id, &fault).await? {
+                None => Ok(id),
+                Some(_) => {
+                    Err(Fault::new(Code::AlreadyExists, format!("the id {id} was used before"))
+                        .with("field", "id"))
                 }
-            }
+            },
             Err(fault) => Err(fault),
         }
+    }
+
+    /// The task that its shard does not have, as the shard said in `absent`, if it is in the archive.
+    pub(super) async fn archived(
+        &self,
+        id: &TaskId,
+        absent: &Fault,
+    ) -> Result<Option<Arc<Task>>, Fault> {
+        archive::find(&*self.archive, self.shard_of(id), id, absent).await
     }
 
     /// The task, in memory or in the archive.
@@ -228,7 +235,7 @@ impl Work {
             Ok(ShardReply::Task(task)) => Ok(task),
             Ok(other) => Err(other.unexpected()),
             Err(fault) if fault.code == Code::NotFound => {
-                archive::find(&*self.archive, id, &fault, until).await?.ok_or(fault)
+                self.archived(id, &fault).await?.ok_or(fault)
             }
             Err(fault) => Err(fault),
         }
@@ -311,14 +318,12 @@ impl Work {
         match self.ask(on, request, until).await {
             Ok(ShardReply::Task(task)) => Ok(Some(task)),
             Ok(other) => Err(other.unexpected()),
-            Err(fault) if fault.code == Code::NotFound => {
-                archive::find(&*self.archive, on, &fault, until).await
-            }
+            Err(fault) if fault.code == Code::NotFound => self.archived(on, &fault).await,
             Err(fault) => Err(fault),
         }
     }
 
-    /// What an archived task missed of its dependencies since its last event.
+    /// What an archived task missed of its dependencies since it left memory.
     pub(super) async fn refresh_edges(&self, task: &mut Task, until: Instant) -> Result<(), Fault> {
         let (id, home) = (task.id.clone(), self.shard_of(&task.id));
         for edge in task.dependencies.iter_mut().filter(|edge| edge.outcome.is_none()) {

@@ -9,7 +9,6 @@ use troupe_domain::Task;
 use troupe_domain::fault::{Code, Fault};
 
 use super::{Work, claiming, deadline};
-use crate::replica::archive;
 use crate::shard::request::{Hold, Judgement};
 use crate::shard::{ShardReply, ShardRequest};
 
@@ -87,8 +86,7 @@ pub async fn revive(work: &Work, call: Call<ReviveRequest>) -> Result<TaskIds, F
     };
     let reply = match work.ask(&task_id, request(None), until).await {
         Err(fault) if fault.code == Code::NotFound => {
-            let task =
-                archive::find(&*work.archive, &task_id, &fault, until).await?.ok_or(fault)?;
+            let task = work.archived(&task_id, &fault).await?.ok_or(fault)?;
             let mut task = Task::clone(&task);
             work.refresh_edges(&mut task, until).await?;
             work.ask(&task_id, request(Some(Box::new(task))), until).await?

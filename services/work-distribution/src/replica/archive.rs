@@ -1,49 +1,119 @@
-//! The archive: terminal tasks that left memory are found by their last event.
+//! The archive: terminal tasks that left memory, many to a message of the event stream.
+//!
+//! Invariants: a task leaves memory only when the piece that holds it is stored; a piece is written once,
+//! by compare-and-set on its own subject, so that a former owner replaces nothing; only what the shard's
+//! log says is in a piece counts as being there.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
-use troupe_bus::port::Log;
-use troupe_contract::event::{self, TaskEvent};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tokio::time::sleep;
+use troupe_bus::port::{AppendError, Log};
 use troupe_contract::subject;
-use troupe_domain::{Code, Fault, Task, TaskId, Timestamp};
+use troupe_domain::{Code, Fault, Task, TaskId};
 
-use crate::rules::memory::ENDED_AT;
+use crate::rules::memory::PIECE;
+use crate::rules::state::{Leaving, ShardState};
+use crate::shard::{Router, Shard, ShardRequest};
 
-/// How often the archive is asked for a task whose last event is on its way.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// How often it is looked for what leaves memory.
+pub const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Numbers of pieces that are tried in one round. One is taken if a former owner stored a piece that
+/// the log says nothing of.
+const MAX_NUMBERS: u64 = 16;
+/// Pieces of one shard in one round, so that others have their turn.
+const MAX_PIECES: usize = 64;
 
-/// The terminal task that a shard does not know, as it said in `absent`. One that left the shard's
-/// memory lately is waited for until `until`.
-pub async fn find(
-    events: &dyn Log,
-    id: &TaskId,
-    absent: &Fault,
-    until: Instant,
-) -> Result<Option<Arc<Task>>, Fault> {
-    let ended = absent.details.get(ENDED_AT).cloned();
-    let ended: Option<Timestamp> = ended.and_then(|at| serde_json::from_value(at).ok());
+/// Brings what leaves the memory of this replica's shards to the archive, until it is aborted.
+pub async fn run(router: Arc<Router>, archive: Arc<dyn Log>) {
     loop {
-        let task = last(events, id).await?;
-        let Some(ended) = ended else { return Ok(task) };
-        // What is older than what left is from before a revival.
-        if let Some(task) = task.filter(|task| task.completed_at >= Some(ended)) {
-            return Ok(Some(task));
-        }
-        if Instant::now() + LOOK_EVERY >= until {
-            let why = format!("the last event of task {id} is not stored yet");
-            return Err(Fault::new(Code::Unavailable, why));
-        }
         sleep(LOOK_EVERY).await;
+        for shard in router.local() {
+            // It is tried again: nothing has left memory.
+            if let Err(why) = bring(&shard, &*archive).await {
+                tracing::warn!(shard = shard.number(), %why, "ended tasks wait for the archive");
+            }
+        }
     }
 }
 
-async fn last(events: &dyn Log, id: &TaskId) -> Result<Option<Arc<Task>>, Fault> {
-    let last = events
-        .last(&subject::archive(event::TASK, id))
+/// Brings what leaves the memory of one shard to the archive.
+pub async fn bring(shard: &Arc<Shard>, archive: &dyn Log) -> Result<(), Fault> {
+    for _ in 0..MAX_PIECES {
+        if shard.look(|state| state.leaving().is_none()) {
+            return Ok(());
+        }
+        // What is not stored may never have happened.
+        let leaving = shard.look_stored(ShardState::leaving).await.flatten();
+        let Some(Leaving { piece, tasks, spared }) = leaving else { return Ok(()) };
+        let is_last = tasks.is_empty();
+        let piece = if is_last { piece } else { store(shard, archive, piece, &tasks).await? };
+        let ended = tasks.iter().map(|task| (task.id.clone(), task.completed_at)).collect();
+        shard.call(ShardRequest::Leave { piece, ended, spared }).await?;
+        if is_last {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Tasks by their ids, as a piece holds them.
+struct Piece<'a>(&'a [Arc<Task>]);
+
+impl Serialize for Piece<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|task| (&task.id, &**task)))
+    }
+}
+
+/// Stores a piece under the first number from `first` on that is free.
+async fn store(
+    shard: &Shard,
+    archive: &dyn Log,
+    first: u64,
+    tasks: &[Arc<Task>],
+) -> Result<u64, Fault> {
+    let unavailable = |why: String| Fault::new(Code::Unavailable, why);
+    let body = serde_json::to_vec(&Piece(tasks)).map_err(|why| unavailable(why.to_string()))?;
+    let body = bytes::Bytes::from(body);
+    let mut last = AppendError::Conflict;
+    for piece in first..first + MAX_NUMBERS {
+        let subject = subject::task_archive(shard.number(), piece);
+        match archive.append(&subject, body.clone(), 0).await {
+            Ok(_) => return Ok(piece),
+            // Where it is not known whether it was stored, the number is taken.
+            Err(why @ (AppendError::Conflict | AppendError::Unknown(_))) => last = why,
+            Err(why) => return Err(unavailable(why.to_string())),
+        }
+    }
+    Err(unavailable(last.to_string()))
+}
+
+/// The terminal task that `shard` no longer has, as it said in `absent`; none if it never had it, or if
+/// it left too long ago.
+pub async fn find(
+    archive: &dyn Log,
+    shard: u16,
+    id: &TaskId,
+    absent: &Fault,
+) -> Result<Option<Arc<Task>>, Fault> {
+    let Some(piece) = absent.details.get(PIECE).and_then(serde_json::Value::as_u64) else {
+        return Ok(None);
+    };
+    let last = archive
+        .last(&subject::task_archive(shard, piece))
         .await
         .map_err(|why| Fault::new(Code::Unavailable, why.to_string()))?;
-    let event = last.and_then(|entry| serde_json::from_slice::<TaskEvent>(&entry.body).ok());
-    Ok(event.and_then(|event| event.task).filter(|task| task.status.is_terminal()))
+    let Some(entry) = last else { return Ok(None) };
+    let damaged = |why: serde_json::Error| {
+        let why = format!("piece {piece} of the archive of shard {shard} cannot be read: {why}");
+        Fault::new(Code::Internal, why)
+    };
+    // Only one of its many tasks is decoded.
+    let tasks: HashMap<&str, &RawValue> = serde_json::from_slice(&entry.body).map_err(damaged)?;
+    let task = tasks.get(id.as_str()).map(|task| serde_json::from_str(task.get()));
+    task.transpose().map_err(damaged)
 }

@@ -41,6 +41,7 @@ impl ShardState {
         if self.open_tasks() + tasks.len() > self.settings.max_open_tasks {
             return Err(Fault::exhausted("max_open_tasks", self.settings.max_open_tasks));
         }
+        self.check_archive()?;
         let bytes: usize = tasks.iter().map(weight).sum();
         if self.open_bytes + bytes > self.settings.max_open_bytes {
             return Err(Fault::exhausted("max_open_bytes", self.settings.max_open_bytes));
@@ -114,7 +115,7 @@ impl ShardState {
 
     /// Takes back from the archive a task that was evicted, so that it can be revived.
     pub fn restore_archived(&mut self, task: Task) {
-        if !self.tasks.contains_key(&task.id) {
+        if self.is_archived(&task.id) {
             self.draft(Record::Restored { task: Box::new(task) });
         }
     }

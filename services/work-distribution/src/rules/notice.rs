@@ -3,7 +3,7 @@
 use troupe_contract::event::{self, TaskEventKind};
 use troupe_domain::task::change::Change;
 use troupe_domain::{AgentId, Task, TaskId, Timestamp};
-use troupe_shard::{Notice, Reach};
+use troupe_shard::Notice;
 
 use super::record::Record;
 
@@ -91,7 +91,7 @@ pub fn changed(
         _ => task.claimed_by.as_ref().or(holder),
     };
     let mut notice = notice(kind, task, by, reason_of(change), at);
-    notice.reach.holder = loser(kind, holder, by).cloned();
+    notice.told = loser(kind, holder, by).cloned();
     Some(notice)
 }
 
@@ -138,10 +138,6 @@ fn notice(
         at,
         trace: task.trace.clone(),
         body: body.into(),
-        // A revival is kept too: what was kept before it no longer counts.
-        reach: Reach {
-            archived: task.status.is_terminal() || kind == TaskEventKind::TaskRevived,
-            holder: None,
-        },
+        told: None,
     }
 }

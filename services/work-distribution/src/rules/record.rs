@@ -47,6 +47,8 @@ pub enum Record {
     /// Terminal tasks left memory. It is recorded, so that a replay remembers the same tasks,
     /// whatever it is configured to keep.
     Evicted {
+        /// The piece of the shard's archive that they are in.
+        piece: u64,
         /// Which.
         ids: Vec<TaskId>,
         /// Which were due and stay, because open tasks look at them: they are due again last.
@@ -181,4 +183,6 @@ pub enum SnapshotLine {
     Agent(AgentId, AgentTally),
     /// Terminal tasks in the order in which they ended.
     Ended(Vec<TaskId>),
+    /// The digests of tasks that left memory for a piece of the archive.
+    Departed(u64, Arc<[u64]>),
 }

@@ -12,7 +12,7 @@ use troupe_domain::{AgentId, Fault, Name, Task, TaskId, TaskStatus, Timestamp};
 use troupe_shard::Drafts;
 use troupe_shard::place::shard_of;
 
-use super::memory::{Departed, ENDED_AT, Ended, Keys};
+use super::memory::{Departed, Ended, Keys, PIECE};
 use super::notice;
 use super::queue::{Need, Queue};
 use super::record::{Letter, LetterContent, Record, SnapshotLine, Watcher};
@@ -29,7 +29,7 @@ pub struct Settings {
     pub shards: u16,
     /// A task is stalled after so long without progress.
     pub stalled_after_ms: u64,
-    /// Terminal tasks that stay in memory; older ones are read from the event stream.
+    /// Terminal tasks that stay in memory; older ones are read from the archive.
     pub max_terminal_tasks: usize,
     /// Tasks that are not terminal; the next creation is refused.
     pub max_open_tasks: usize,
@@ -42,7 +42,12 @@ const TERMINAL_SHARE: usize = 4;
 /// Terminal tasks beyond the bound before some are let go of, as a share of it.
 const EVICTION_SLACK: usize = 64;
 /// Tasks that open ones look at which one eviction passes over.
-const MAX_SPARED: usize = 64;
+const MAX_SPARED: usize = 512;
+/// Tasks in one piece of the archive, and their bytes, about.
+const MAX_PIECE_TASKS: usize = 128;
+const MAX_PIECE_BYTES: usize = 512 * 1024;
+/// Terminal tasks beyond the bound that may wait for the archive; the next creation is refused.
+const MAX_WAITING_FOR_ARCHIVE: usize = 10_000;
 
 /// What a task takes in memory, about: its texts, and the rest as a constant.
 pub(super) fn weight(task: &Task) -> usize {
@@ -56,6 +61,17 @@ pub(super) fn weight(task: &Task) -> usize {
         + json(&task.metadata)
         + json(&task.result)
         + task.dependencies.len() * 64
+}
+
+/// What leaves memory next.
+#[derive(Debug)]
+pub struct Leaving {
+    /// The number of the piece of the archive that it may become.
+    pub piece: u64,
+    /// What goes.
+    pub tasks: Vec<Arc<Task>>,
+    /// What was due and stays, because open tasks look at it.
+    pub spared: Vec<TaskId>,
 }
 
 /// What a task was before it changed, as far as indexes ask.
@@ -119,13 +135,18 @@ impl ShardState {
         self.tasks.get(id)
     }
 
-    /// That there is no such task here. Where it left lately, the fault says when it ended.
+    /// That there is no such task here. Where it left memory, the fault says where it is.
     pub fn absent(&self, id: &TaskId) -> Fault {
         let fault = Fault::not_found("task", id);
-        match self.departed.ended_at(id) {
-            Some(ended) => fault.with(ENDED_AT, ended.to_string()),
+        match self.departed.piece_of(id) {
+            Some(piece) => fault.with(PIECE, piece),
             None => fault,
         }
+    }
+
+    /// Whether it left memory, and can come back.
+    pub(super) fn is_archived(&self, id: &TaskId) -> bool {
+        !self.tasks.contains_key(id) && self.departed.piece_of(id).is_some()
     }
 
     /// How many tasks are in memory.
@@ -188,13 +209,10 @@ impl ShardState {
                     self.letters.remove(number);
                 }
             }
-            Record::Evicted { ids, spared } => {
+            Record::Evicted { piece, ids, spared } => {
+                self.departed.push(*piece, ids);
                 for id in ids {
                     self.ended.forget(id);
-                    let ended = self.tasks.get(id).and_then(|task| task.completed_at);
-                    if let Some(ended) = ended {
-                        self.departed.push(id.clone(), ended);
-                    }
                     self.drop_task(id);
                 }
                 for id in spared {
@@ -356,34 +374,68 @@ impl ShardState {
         }
     }
 
-    /// Lets go of the oldest terminal tasks beyond the bound, but of none that an open task still
-    /// looks at. Their last event carries them.
-    pub fn evict(&mut self) {
+    /// The oldest terminal tasks beyond the bound, as many as go into one piece of the archive, but none
+    /// that an open task still looks at. They stay until the piece is stored: see
+    /// [`leave`](Self::leave).
+    pub fn leaving(&self) -> Option<Leaving> {
         let max_bytes = self.settings.max_open_bytes / TERMINAL_SHARE;
         let max_tasks = self.settings.max_terminal_tasks;
         // Several go at once, so that one record tells of many.
         if self.ended.len() <= max_tasks + max_tasks / EVICTION_SLACK
             && self.ended_bytes <= max_bytes
         {
-            return;
+            return None;
         }
-        let (mut ids, mut spared, mut freed) = (Vec::new(), Vec::new(), 0);
+        let (mut tasks, mut spared, mut freed) = (Vec::new(), Vec::new(), 0);
         for id in self.ended.iter() {
-            let enough =
-                self.ended.len() - ids.len() <= max_tasks && self.ended_bytes - freed <= max_bytes;
-            if enough || spared.len() >= MAX_SPARED {
+            let enough = self.ended.len() - tasks.len() <= max_tasks
+                && self.ended_bytes - freed <= max_bytes;
+            let is_full = tasks.len() >= MAX_PIECE_TASKS || freed >= MAX_PIECE_BYTES;
+            if enough || is_full || spared.len() >= MAX_SPARED {
                 break;
             }
+            let Some(task) = self.tasks.get(id) else { continue };
             if self.is_looked_at(id) {
                 spared.push(id.clone());
             } else {
-                freed += self.tasks.get(id).map_or(0, |task| weight(task));
-                ids.push(id.clone());
+                freed += weight(task);
+                tasks.push(task.clone());
             }
         }
-        if !ids.is_empty() {
-            self.draft(Record::Evicted { ids, spared });
+        let is_something = !tasks.is_empty() || !spared.is_empty();
+        is_something.then(|| Leaving { piece: self.departed.next_piece(), tasks, spared })
+    }
+
+    /// Lets go of tasks, as they ended, that are in a piece of the archive. One that came back or that
+    /// somebody looks at since stays.
+    pub fn leave(
+        &mut self,
+        piece: u64,
+        ended: &[(TaskId, Option<Timestamp>)],
+        spared: Vec<TaskId>,
+    ) {
+        let is_as_it_was = |(id, at): &&(TaskId, Option<Timestamp>)| {
+            let task = self.tasks.get(id);
+            task.is_some_and(|task| task.status.is_terminal() && task.completed_at == *at)
+                && !self.is_looked_at(id)
+        };
+        let ids = ended.iter().filter(is_as_it_was).map(|(id, _)| id.clone()).collect();
+        let is_ended = |id: &TaskId| self.tasks.get(id).is_some_and(|t| t.status.is_terminal());
+        let spared = spared.into_iter().filter(is_ended).collect();
+        // A piece that nobody is in any more counts as well: its number is taken.
+        self.draft(Record::Evicted { piece, ids, spared });
+    }
+
+    /// Whether more has ended than may wait for the archive.
+    pub(super) fn check_archive(&self) -> Result<(), Fault> {
+        let most = self.settings.max_terminal_tasks + MAX_WAITING_FOR_ARCHIVE;
+        if self.ended.len() > most {
+            return Err(Fault::exhausted("MAX_WAITING_FOR_ARCHIVE", MAX_WAITING_FOR_ARCHIVE));
         }
+        if self.ended_bytes > self.settings.max_open_bytes {
+            return Err(Fault::exhausted("max_open_bytes", self.settings.max_open_bytes));
+        }
+        Ok(())
     }
 
     fn is_looked_at(&self, id: &TaskId) -> bool {
@@ -438,6 +490,7 @@ impl ShardState {
         let agents = self.tally.agents().map(|(agent, tally)| (agent.clone(), *tally));
         lines.extend(agents.map(|(agent, tally)| SnapshotLine::Agent(agent, tally)));
         lines.push(SnapshotLine::Ended(self.ended.iter().cloned().collect()));
+        lines.extend(self.departed.pieces().map(|(piece, ids)| SnapshotLine::Departed(piece, ids)));
         lines
     }
 
@@ -461,6 +514,7 @@ impl ShardState {
             }
             SnapshotLine::Agent(agent, tally) => self.tally.restore_agent(agent, tally),
             SnapshotLine::Ended(ids) => self.ended.extend(ids),
+            SnapshotLine::Departed(piece, digests) => self.departed.push_digests(piece, digests),
         }
     }
 }

@@ -10,7 +10,7 @@ use troupe_domain::{Code, Name, Priority, Task, TaskStatus, Timestamp};
 
 use super::commands::{Claimer, DueLease, HolderLife};
 use super::record::Record;
-use super::state::{Settings, ShardState};
+use super::state::{Leaving, Settings, ShardState};
 
 fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
@@ -165,7 +165,10 @@ fn memory_is_bounded_and_no_task_goes_that_an_open_one_looks_at() {
     state.create(tasks, None, at(0)).unwrap();
     for i in 0..19 {
         finish(&mut state, &format!("t{i}"), true, i64::from(i));
-        state.evict();
+        while let Some(Leaving { piece, tasks, spared }) = state.leaving() {
+            let ended: Vec<_> = tasks.iter().map(|t| (t.id.clone(), t.completed_at)).collect();
+            state.leave(piece, &ended, spared);
+        }
     }
     assert!(state.task(&name("t0")).is_some(), "an open task depends on it");
     assert!(state.task(&name("t1")).is_none());

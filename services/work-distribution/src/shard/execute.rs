@@ -76,6 +76,10 @@ fn write(
         }
         Q::Watch { id, watcher } => state.watch(&id, watcher).map(ShardReply::Task),
         Q::Letter(content) => state.receive(content, now).map(|()| ShardReply::Done),
+        Q::Leave { piece, ended, spared } => {
+            state.leave(piece, &ended, spared);
+            Ok(ShardReply::Done)
+        }
         read => Err(ShardReply::Done.unexpected().with("request", format!("{read:?}"))),
     }
 }

@@ -58,10 +58,6 @@ impl Machine for ShardState {
         notice::count_of(record)
     }
 
-    fn evict(&mut self) {
-        self.evict();
-    }
-
     fn reconcile(&mut self, now: Timestamp) {
         self.reconcile(now);
     }

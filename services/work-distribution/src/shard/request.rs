@@ -7,7 +7,7 @@ use troupe_contract::work::{TaskFilter, TaskReceipt, WorkStatistics};
 use troupe_domain::evidence::Evidence;
 use troupe_domain::task::ClaimedTask;
 use troupe_domain::task::rules::{Holder, Profile, Verdict};
-use troupe_domain::{AgentId, Fault, Json, Name, Task, TaskId, TaskStatus};
+use troupe_domain::{AgentId, Fault, Json, Name, Task, TaskId, TaskStatus, Timestamp};
 
 use crate::rules::commands::Claimer;
 use crate::rules::queue::Place;
@@ -79,6 +79,7 @@ pub enum ShardRequest {
     Stats,
     Watch { id: TaskId, watcher: Watcher },
     Letter(LetterContent),
+    Leave { piece: u64, ended: Vec<(TaskId, Option<Timestamp>)>, spared: Vec<TaskId> },
 }
 
 /// What a shard answers.

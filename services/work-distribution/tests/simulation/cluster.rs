@@ -16,6 +16,7 @@ use troupe_domain::{Code, Fault, TaskId};
 use troupe_shard::place::shard_of;
 use troupe_shard::snapshot::{self, Manifest, SnapshotPolicy};
 use troupe_shard::{ShardPorts, letters, recovery};
+use troupe_work_distribution::replica::archive;
 use troupe_work_distribution::rules::commands::DueLease;
 use troupe_work_distribution::shard::{Shard, ShardReply, ShardRequest};
 
@@ -295,6 +296,8 @@ impl Cluster {
         tokio::spawn(gated(link, shard.clone().timer_loop(asking)));
         tokio::spawn(gated(link, snapshot::run(shard.clone(), policy, manifest)));
         tokio::spawn(gated(link, self.clone().deliver_letters(shard.clone())));
+        let archive = self.events.reached_by(link);
+        tokio::spawn(gated(link, keep_archive(shard.clone(), archive)));
         tokio::spawn(gated(link, self.clone().say_hello(owner.clone())));
     }
 
@@ -323,5 +326,14 @@ impl Cluster {
             async move { this.call(to, letter).await.unwrap_or_else(silence) }
         };
         letters::run(shard, send).await;
+    }
+}
+
+/// What leaves memory is brought to the archive as a replica would bring it.
+async fn keep_archive(shard: Arc<Shard>, stream: ModelStream) {
+    while shard.closed().is_none() {
+        sleep(archive::LOOK_EVERY).await;
+        // It is tried again: nothing has left memory.
+        let _ = archive::bring(&shard, &stream).await;
     }
 }

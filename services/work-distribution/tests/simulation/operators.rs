@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use tokio::time::sleep;
 use troupe_bus::port::World;
-use troupe_contract::event::TaskEvent;
 use troupe_contract::work::TaskFilter;
 use troupe_domain::evidence::Verification;
 use troupe_domain::retry::Backoff;
@@ -12,6 +11,7 @@ use troupe_domain::task::spec::{Birth, TaskSpec};
 use troupe_domain::task::{Dependency, OnFailure};
 use troupe_domain::{Task, TaskId, TaskStatus};
 use troupe_shard::place::mint;
+use troupe_work_distribution::replica::archive;
 use troupe_work_distribution::rules::record::{CreatedUnder, CreationKey, Watcher};
 use troupe_work_distribution::shard::{ShardReply, ShardRequest};
 
@@ -228,10 +228,10 @@ impl Operator {
         }
     }
 
-    /// The task from the archive. Its event is older than what it learned of its dependencies after it
-    /// had ended, so that those of other shards are asked once more.
+    /// The task from the archive. It may not know what became of its dependencies since, so that those
+    /// are asked once more.
     async fn archived(&self, id: &TaskId) -> Option<Box<Task>> {
-        let mut task = self.last_event(id)?;
+        let mut task = self.in_archive(id).await?;
         for edge in task.dependencies.iter_mut().filter(|edge| edge.outcome.is_none()) {
             let fresh = self.edge_to(&edge.task_id, id).await?;
             (edge.outcome, edge.result) = (fresh.outcome, fresh.result);
@@ -239,15 +239,13 @@ impl Operator {
         Some(task)
     }
 
-    /// The task's last event, where it carries a terminal task.
-    fn last_event(&self, id: &TaskId) -> Option<Box<Task>> {
-        let events = self.client.cluster.events.events();
-        let last = events
-            .iter()
-            .rev()
-            .find(|e| e.event.entity_id == id.as_str() && e.event.kept_on.is_some())?;
-        let event: TaskEvent = serde_json::from_slice(&last.event.body).ok()?;
-        event.task.filter(|t| t.status.is_terminal()).map(|t| Box::new(Task::clone(&t)))
+    /// The task as it left memory.
+    async fn in_archive(&self, id: &TaskId) -> Option<Box<Task>> {
+        let cluster = &self.client.cluster;
+        let shard = cluster.shard_of(id);
+        let absent = cluster.call(shard, ShardRequest::Get { id: id.clone() }).await?.err()?;
+        let found = archive::find(&cluster.events, shard, id, &absent).await.ok()??;
+        Some(Box::new(Task::clone(&found)))
     }
 
     async fn look(&self) {

@@ -127,15 +127,18 @@ fn of_service(service: Service, name: &str) -> Permissions {
 /// What only this service writes: its events and its truth.
 fn written_by(service: Service) -> Vec<String> {
     let events = |entity: &str| format!("{PREFIX}.event.{entity}.>");
-    let archive = |entity: &str| format!("{PREFIX}.archive.{entity}.*");
     match service {
         Service::Registry => {
-            vec![events(event::AGENT), archive(event::AGENT), format!("{PREFIX}.state.agent.*")]
+            vec![
+                events(event::AGENT),
+                format!("{PREFIX}.archive.agent.*"),
+                format!("{PREFIX}.state.agent.*"),
+            ]
         }
         Service::Work => {
             vec![
                 events(event::TASK),
-                archive(event::TASK),
+                format!("{PREFIX}.archive.task.*.*"),
                 format!("{PREFIX}.hold.>"),
                 format!("{PREFIX}.log.work.>"),
             ]
@@ -330,7 +333,7 @@ mod tests {
             subject::shard_log(Service::Work, 0),
             subject::shard_manifest(Service::Work, 0),
             subject::event(event::TASK, "task_created"),
-            subject::archive(event::TASK, &name("t")),
+            subject::task_archive(3, 17),
             subject::archive(event::AGENT, &name("a")),
             subject::hold(&name("a"), &name("t")),
             subject::event(event::AGENT, "agent_crashed"),

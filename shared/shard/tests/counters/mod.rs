@@ -107,7 +107,7 @@ impl Machine for Counters {
                     at: *at,
                     trace: None,
                     body: by.to_string().into(),
-                    reach: troupe_shard::Reach::default(),
+                    told: None,
                 });
             }
             Record::Delivered { numbers } => self.told.retain(|n, _| !numbers.contains(n)),
