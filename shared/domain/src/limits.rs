@@ -115,7 +115,7 @@ pub const MAX_MEMORY_QUERY_BYTES: usize = 4 * 1024;
 /// Results in one page of a search in memory.
 pub const MAX_MEMORY_RESULTS: usize = 100;
 /// Results of a search in memory that pages may reach.
-pub const MAX_MEMORY_DEPTH: usize = 10_000;
+pub const MAX_MEMORY_DEPTH: usize = 1_000;
 /// Attempts of one refinement trace.
 pub const MAX_ITERATIONS: usize = 64;
 /// Votes of one consensus entry.

@@ -142,8 +142,7 @@ pub enum TrustLevel {
 
 impl TrustLevel {
     /// Every level, the least first.
-    pub const ALL: [Self; 4] =
-        [Self::Quarantined, Self::Untrusted, Self::Trusted, Self::Verified];
+    pub const ALL: [Self; 4] = [Self::Quarantined, Self::Untrusted, Self::Trusted, Self::Verified];
 
     /// The name on the wire.
     pub const fn as_str(self) -> &'static str {

@@ -2,7 +2,9 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use troupe_domain::memory::{MemoryId, MemoryStatus, MemoryTier, MemoryType, Namespace, TrustLevel};
+use troupe_domain::memory::{
+    MemoryId, MemoryStatus, MemoryTier, MemoryType, Namespace, TrustLevel,
+};
 use troupe_domain::{AgentId, Timestamp};
 
 /// The entity token of the events of memory.

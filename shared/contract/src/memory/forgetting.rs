@@ -44,8 +44,8 @@ pub struct DeletionReceipt {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// SHA-256 over the salt and the content, hexadecimal: who still has the content can show that it
-    /// is the one that was deleted, and nobody else learns anything.
+    /// SHA-256 over the salt and the SHA-256 of the content, both hexadecimal: who still has the content
+    /// can show that it is the one that was deleted, and nobody else learns anything.
     pub content_digest: String,
     /// The salt, hexadecimal.
     pub salt: String,

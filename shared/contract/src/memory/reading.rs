@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use troupe_domain::Timestamp;
-use troupe_domain::memory::{Memory, MemoryId, MemoryStatus, MemoryTier, MemoryType, Namespace, TrustLevel};
+use troupe_domain::memory::{
+    Memory, MemoryId, MemoryStatus, MemoryTier, MemoryType, Namespace, TrustLevel,
+};
 
 /// One entry by its id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -142,4 +142,3 @@ pub struct SearchConsensusRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
 }
-

@@ -67,7 +67,11 @@ pub struct ExpertConsensus {
 
 impl ExpertConsensus {
     /// Counts votes; `None` where there are none.
-    pub fn of(question: String, task_type: Option<Name>, votes: Vec<ConsensusVote>) -> Option<Self> {
+    pub fn of(
+        question: String,
+        task_type: Option<Name>,
+        votes: Vec<ConsensusVote>,
+    ) -> Option<Self> {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for vote in &votes {
             *counts.entry(&vote.choice).or_default() += 1;

@@ -1,0 +1,4 @@
+//! What knows Redis and object storage.
+
+pub mod cold;
+pub mod hot;
