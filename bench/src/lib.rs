@@ -4,6 +4,7 @@
 //! Invariant: nothing here asserts a speed. A run prints what it saw, with the machine, the versions
 //! and the durability mode without which a number means nothing.
 
+pub mod memory;
 pub mod plans;
 pub mod progress;
 pub mod routing;

@@ -1,6 +1,7 @@
 //! `troupe-bench`: the same as `troupe bench`, without the rest; without a name it is `work`.
 
 use clap::{Parser, Subcommand};
+use troupe_bench::memory::{self, MemoryArgs};
 use troupe_bench::progress::{self, ProgressArgs};
 use troupe_bench::routing::{self, RoutingArgs};
 use troupe_bench::work::{self, WorkArgs};
@@ -21,6 +22,8 @@ struct Cli {
 enum What {
     /// Work distribution.
     Work(WorkArgs),
+    /// Memories and how they are found.
+    Memory(MemoryArgs),
     /// Reports and summaries.
     Progress(ProgressArgs),
     /// Messages and intents.
@@ -32,6 +35,7 @@ fn main() -> anyhow::Result<()> {
     match cli.what {
         None => work::run(cli.args),
         Some(What::Work(args)) => work::run(args),
+        Some(What::Memory(args)) => memory::run(args),
         Some(What::Progress(args)) => progress::run(args),
         Some(What::Routing(args)) => routing::run(*args),
     }

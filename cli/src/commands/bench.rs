@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Subcommand;
+use troupe_bench::memory::{self, MemoryArgs};
 use troupe_bench::plans::{self, PlansArgs};
 use troupe_bench::progress::{self, ProgressArgs};
 use troupe_bench::routing::{self, RoutingArgs};
@@ -16,6 +17,8 @@ use crate::args::Global;
 pub(crate) enum BenchCommand {
     /// Measure work distribution beside a raw JetStream baseline, on a stack of its own.
     Work(WorkArgs),
+    /// Measure how well and how fast memories are found.
+    Memory(MemoryArgs),
     /// Measure how fast plans converge, merge and take edits, on a stack of its own.
     Plans(PlansArgs),
     /// Measure reports and summaries beside raw publishes, on a stack of its own.
@@ -33,6 +36,10 @@ pub(crate) async fn run(global: &Global, command: BenchCommand) -> Result<ExitCo
         BenchCommand::Work(mut args) => {
             args.output = json(args.output);
             Box::new(move || work::run(args))
+        }
+        BenchCommand::Memory(mut args) => {
+            args.output = json(args.output);
+            Box::new(move || memory::run(args))
         }
         BenchCommand::Plans(mut args) => {
             args.output = json(args.output);
