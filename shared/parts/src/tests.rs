@@ -13,8 +13,8 @@ use tempfile::TempDir;
 use zip::{ZipWriter, write::SimpleFileOptions};
 
 use crate::{
-    Installed, Library, Lookup, NATS_SERVER, PARTS, Part, PartError, Program, Progress, Tag,
-    VALKEY_SERVER, Version, Wheel, cache::sha256, lookup::cache_folder_from,
+    Installed, Library, Lookup, NATS_SERVER, PARTS, Part, PartError, Program, Progress, TEST_PARTS,
+    Tag, VALKEY_SERVER, Version, Wheel, cache::sha256, lookup::cache_folder_from,
 };
 
 const MEMBER: &str = "fake.data/scripts/fake-server";
@@ -315,7 +315,7 @@ fn versions_as_the_real_programs_print_them() {
 
 #[test]
 fn every_part_is_well_formed() {
-    for part in PARTS {
+    for part in PARTS.iter().chain(TEST_PARTS) {
         assert!(part.variable.starts_with("TROUPE_"), "{part}");
         assert!(!part.wheels.is_empty(), "{part}");
         for wheel in part.wheels {

@@ -15,6 +15,7 @@ mod otlp;
 mod ports;
 mod proc;
 mod reaper;
+mod s3;
 mod span;
 mod valkey;
 
@@ -24,5 +25,6 @@ pub use nats::{NatsBuilder, NatsServer};
 pub use otlp::OtlpSink;
 pub use ports::free_port;
 pub use proc::{Proc, ProcBuilder};
+pub use s3::S3Server;
 pub use span::{SpanKind, SpanLink, SpanRecord};
 pub use valkey::{ValkeyBuilder, ValkeyServer};
