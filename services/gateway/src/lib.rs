@@ -4,6 +4,7 @@
 //! see, [`fleet`] has a connection for each of them. Invariant: the gateway decides nothing. What a
 //! client asks is one call over the bus, with the credentials of the agent that its token stands for.
 
+mod completion;
 pub mod config;
 mod fleet;
 mod http;

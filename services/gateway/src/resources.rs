@@ -4,6 +4,6 @@ mod reading;
 mod uri;
 mod watching;
 
-pub(crate) use reading::{Page, list, read};
+pub(crate) use reading::{Page, ids, list, read};
 pub(crate) use uri::{Kind, ResourceId};
 pub(crate) use watching::{Hub, Watcher};

@@ -13,6 +13,9 @@ use crate::fleet::{Attendance, AttendanceSettings, Member};
 use crate::mcp::{Answering, Callers, Mcp};
 use crate::resources::Hub;
 
+/// The client is there for as long as it holds the other end; this is longer than any.
+const SILENCE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// Speaks MCP over this process's standard input and output until the input ends. Nothing else may
 /// be written to standard output.
 pub async fn serve(troupe: Troupe) -> anyhow::Result<()> {
@@ -27,11 +30,7 @@ where
 {
     let bounds = McpConfig::default();
     let hub = Arc::new(Hub::default());
-    let attendance = Attendance::new(AttendanceSettings {
-        // The client is there for as long as it holds the other end.
-        silence: Duration::MAX,
-        max_attended: 1,
-    });
+    let attendance = Attendance::new(AttendanceSettings { silence: SILENCE, max_attended: 1 });
     let callers = Callers::One(Member::over(troupe.clone()));
     let answering = Answering::new(callers, attendance.clone(), hub.clone(), &bounds, None);
     let listening = tokio::spawn(hub.listen(troupe.bus().clone()));

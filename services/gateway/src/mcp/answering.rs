@@ -7,8 +7,9 @@ use std::time::Duration;
 use axum::http::request::Parts;
 use rmcp::RoleServer;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, ErrorData, Extensions, GetPromptRequestParams,
-    GetPromptResponse, ListResourcesResult, ReadResourceResponse,
+    CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult, ErrorData,
+    Extensions, GetPromptRequestParams, GetPromptResponse, ListResourcesResult,
+    ReadResourceResponse, Reference,
 };
 use rmcp::service::RequestContext;
 use tokio::time::Instant;
@@ -16,6 +17,7 @@ use troupe_domain::{Code, Fault};
 use troupe_runtime::requests::Requests;
 
 use super::{shapes, tracing_of};
+use crate::completion::{self, Meaning};
 use crate::config::McpConfig;
 use crate::fleet::{Attendance, Connections, Member};
 use crate::identity::Caller;
@@ -147,6 +149,24 @@ impl Answering {
             prompts::text(&visit, &request.name, &request.arguments.unwrap_or_default()).await
         };
         text.await.map(shapes::prompt).map_err(|fault| shapes::error(&fault))
+    }
+
+    /// `completion/complete`
+    pub(super) async fn complete(
+        &self,
+        request: CompleteRequestParams,
+        context: &Context,
+    ) -> Result<CompleteResult, ErrorData> {
+        let meaning = match &request.r#ref {
+            Reference::Prompt(_) => Meaning::of_argument(&request.argument.name),
+            Reference::Resource(template) => Meaning::of_template(&template.uri),
+            _ => Meaning::Text,
+        };
+        let found = async {
+            let visit = self.visit(&context.extensions).await?;
+            completion::suggestions(&visit, meaning, &request.argument.value).await
+        };
+        found.await.map(shapes::completion).map_err(|fault| shapes::error(&fault))
     }
 
     fn count(&self, name: &'static str, began: Instant, fault: Option<&Fault>) {

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use rmcp::model::{
-    CacheScope, CallToolResponse, CallToolResult, ContentBlock, ErrorData, GetPromptResponse,
-    GetPromptResult, Implementation, ListPromptsResult, ListResourceTemplatesResult,
-    ListResourcesResult, ListToolsResult, Prompt, PromptArgument, PromptMessage,
-    ReadResourceResponse, ReadResourceResult, Resource, ResourceContents, ResourceTemplate, Role,
-    ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
+    CacheScope, CallToolResponse, CallToolResult, CompleteResult, CompletionInfo, ContentBlock,
+    ErrorData, GetPromptResponse, GetPromptResult, Implementation, ListPromptsResult,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, Prompt, PromptArgument,
+    PromptMessage, ReadResourceResponse, ReadResourceResult, Resource, ResourceContents,
+    ResourceTemplate, Role, ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
 };
 use serde_json::{Value, json};
 use troupe_domain::{Code, Fault};
@@ -32,6 +32,7 @@ pub(super) fn info() -> ServerConfig {
         .enable_resources()
         .enable_resources_subscribe()
         .enable_prompts()
+        .enable_completions()
         .build();
     ServerConfig::new(capabilities)
         .with_server_info(Implementation::new(crate::NAME, crate::VERSION))
@@ -116,6 +117,11 @@ pub(super) fn prompts() -> ListPromptsResult {
 
 pub(super) fn prompt(text: String) -> GetPromptResponse {
     GetPromptResult::new(vec![PromptMessage::new_text(Role::User, text)]).into()
+}
+
+pub(super) fn completion(values: Vec<String>) -> CompleteResult {
+    // More than the protocol allows would be a defect: then there is no suggestion.
+    CompleteResult::new(CompletionInfo::new(values).unwrap_or_default())
 }
 
 /// A fault where there is no result that could tell it.

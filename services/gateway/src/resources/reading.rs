@@ -121,6 +121,12 @@ pub(crate) async fn list(visit: &Visit, cursor: Option<&str>) -> Result<Page, Fa
     })
 }
 
+/// Ids of one kind, as many as one page has.
+pub(crate) async fn ids(visit: &Visit, kind: Kind) -> Result<Vec<String>, Fault> {
+    let (lines, _) = lines(visit, &Place { kind, after: None }).await?;
+    Ok(lines.into_iter().map(|(id, _)| id.to_string()).collect())
+}
+
 /// Ids with titles, and where the kind goes on.
 type Lines = (Vec<(Name, String)>, Option<Name>);
 

@@ -29,6 +29,12 @@ async fn the_official_suite_passes_for_both_revisions() {
     let nats = NatsServer::start().await.unwrap();
     let settings = Settings { url: nats.url(), ..Settings::default() };
     let bus = Bus::connect(&settings, Name::parse("troupe-gateway").unwrap()).await.unwrap();
+    // What is listed comes from a service.
+    let config = troupe_work_distribution::Config::default();
+    let own = Name::parse(troupe_work_distribution::NAME).unwrap();
+    let work = Bus::connect(&settings, own).await.unwrap();
+    let work = troupe_work_distribution::Replica::start(&work, &config, None).await.unwrap();
+    work.ready().await;
     let mut config = Config::default();
     config.common.nats.url = Address::new(nats.url()).unwrap();
     config.mcp.listen.set_port(0);
@@ -41,6 +47,7 @@ async fn the_official_suite_passes_for_both_revisions() {
         println!("{revision}:\n{}", output.1);
     }
     gateway.drain().await;
+    work.drain().await;
 }
 
 /// Checks that are wrong by the specification, each with its reason, for one revision.

@@ -67,7 +67,8 @@ impl Client {
             headers.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
             headers.push((name.clone(), value.clone()));
         }
-        let head: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let head: String =
+            headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(format!("{method} /mcp HTTP/1.1\r\n{head}\r\n").as_bytes()).await.unwrap();
         // A server that has refused already need not read to the end.
@@ -163,7 +164,8 @@ impl Response {
             let Some((name, value)) = line.trim().split_once(':') else { break };
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
-        let chunked = headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
+        let chunked =
+            headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
         let status = status.unwrap_or_else(|| panic!("no status: {first:?}"));
         Self { status, headers, body, chunked, text: String::new() }
     }
@@ -224,7 +226,8 @@ impl Response {
             self.header("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
         if !streamed {
             let text = self.text().await;
-            return serde_json::from_str(&text).unwrap_or_else(|_| panic!("{}: {text}", self.status));
+            return serde_json::from_str(&text)
+                .unwrap_or_else(|_| panic!("{}: {text}", self.status));
         }
         loop {
             let message = self.message().await.expect("an answer before the end of the stream");

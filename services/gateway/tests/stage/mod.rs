@@ -20,7 +20,7 @@ use troupe_gateway::{Config, Gateway, sha256_of};
 use troupe_runtime::config::{Address, Secret};
 use troupe_testkit::NatsServer;
 
-pub use http::{Client, Session};
+pub use http::Client;
 
 pub const PATIENCE: Duration = Duration::from_secs(30);
 const GATEWAY: &str = "troupe-gateway";
@@ -82,8 +82,7 @@ impl Stage {
         let bus = login(&nats, Service::Routing.full_name()).await;
         let mut routing = troupe_semantic_routing::Config::default();
         routing.intents.model.choice = ModelChoice::Folder("/nowhere".into());
-        let routing =
-            troupe_semantic_routing::Replica::start(&bus, &routing, None).await.unwrap();
+        let routing = troupe_semantic_routing::Replica::start(&bus, &routing, None).await.unwrap();
         let bus = login(&nats, Service::Plan.full_name()).await;
         let plans = troupe_plan_sync::Config::default();
         let plans = troupe_plan_sync::Replica::start(&bus, &plans, None).await.unwrap();
