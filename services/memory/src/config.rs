@@ -35,7 +35,7 @@ pub struct Config {
     pub working_ttl_ms: u64,
     /// Counts of reads go to the log so often: those since are lost in a crash.
     pub read_flush_ms: u64,
-    /// Who may delete what others wrote, and set quotas.
+    /// Who may delete what others wrote, and set quotas; `operator` where nobody is named.
     pub admins: Vec<Name>,
     /// When entries move between tiers.
     pub tiers: TierConfig,
@@ -139,7 +139,7 @@ impl Default for Config {
             max_resident_bytes_per_shard: settings.max_resident_bytes,
             working_ttl_ms: settings.working_ttl_ms,
             read_flush_ms: settings.read_flush_ms,
-            admins: Vec::new(),
+            admins: Name::parse("operator").into_iter().collect(),
             tiers: TierConfig::default(),
             cold: ColdConfig::default(),
             model: Some(ModelSettings::default()),

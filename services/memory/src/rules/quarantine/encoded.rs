@@ -5,11 +5,13 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 use super::plain::Plain;
-use super::rules::ENCODED;
-use super::{Match, PATTERNS};
+use super::rules::{ENCODED, LINK};
+use super::{Match, meets_any};
 
 /// The shortest run of letters that is decoded: shorter ones hold no order.
 const MIN_RUN_BYTES: usize = 20;
+/// Lines of a run from which on it is read.
+const MAX_STARTS: usize = 4;
 /// Bytes of all runs of one text that are decoded.
 const MAX_DECODED_BYTES: usize = 256 * 1024;
 
@@ -22,9 +24,15 @@ pub(super) fn examine(text: &str) -> Vec<Match> {
         if left == 0 {
             break;
         }
-        // All lines together, as blocks are broken; and each alone, as a word may stand before one.
-        let lines = run.lines().filter(|line| line.len() >= MIN_RUN_BYTES && line.len() < run.len());
-        let mut readings = std::iter::once(run).chain(lines).flat_map(|r| [hexadecimal(r), base64(r)]);
+        // A block is broken into lines, and a word may stand on the line before it: so from each of
+        // the first lines on, and each line alone.
+        let lines = run.lines().filter(|line| line.len() < run.len());
+        let starts = run.match_indices('\n').take(MAX_STARTS).map(|(end, _)| &run[end + 1..]);
+        let mut readings = std::iter::once(run)
+            .chain(starts)
+            .chain(lines)
+            .filter(|part| part.len() >= MIN_RUN_BYTES)
+            .flat_map(|part| [hexadecimal(part), base64(part)]);
         if readings.by_ref().flatten().any(|decoded| is_order(&decoded)) {
             found.push(Match { at, rule: ENCODED });
         }
@@ -45,8 +53,10 @@ pub(super) fn examine(text: &str) -> Vec<Match> {
     found
 }
 
+/// Whether a decoded text meets a rule. Addresses are full of escapes: that of a link, decoded, says
+/// nothing.
 fn is_order(text: &str) -> bool {
-    PATTERNS.set.is_match(Plain::of(text).text())
+    meets_any(Plain::of(text).text(), LINK)
 }
 
 /// The runs of letters that may be encoded text, with where they are. Lines of one block are one run.

@@ -6,19 +6,21 @@ use regex::Regex;
 
 use super::plain::Plain;
 use super::rules::{BIDI, COMMENT, TAGS, VARIATIONS, ZERO_WIDTH};
-use super::{Match, PATTERNS};
+use super::{Match, meets_any};
 
 /// Characters without width between Latin letters, from which on they are no accident of copying.
 const MIN_ZERO_WIDTH: usize = 3;
 /// Selectors of a form one after the other, from which on they carry something.
 const MIN_VARIATIONS: usize = 4;
 
-/// A comment, or an element that is not shown: what is in it is group 1 or 2. Bounded, so that a text
-/// without an end of them costs no more.
+/// Bytes of one comment that are looked at.
+const MAX_COMMENT_BYTES: usize = 4096;
+
+/// An element that is not shown; what is in it is group 1. Bounded, so that a text without an end of it
+/// costs no more.
 static UNSHOWN: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(concat!(
-        r"(?s)<!--(.{0,4000}?)-->|",
-        r#"<[a-z]+[^<>]{0,200}(?:display ?: ?none|visibility ?: ?hidden|font-size ?: ?0|"#,
+        r"<[a-z]+[^<>]{0,200}(?:display ?: ?none|visibility ?: ?hidden|font-size ?: ?0|",
         r#"opacity ?: ?0(?:[;"' ]|\.0)|aria-hidden ?= ?"true")[^<>]{0,200}>([^<]{0,4000})<"#,
     ))
     .ok()
@@ -27,9 +29,10 @@ static UNSHOWN: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// Words with which somebody who is not shown addresses whoever reads it.
 static ADDRESSES: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(concat!(
-        r"\b(?:ai|llm|assistants?|chatbot|language models?|model|agents?|you)\b",
-        r"[^<>]{0,80}\b(?:must|should|shall|ignore|disregard|instead|follow|obey|execute|send|reveal|",
-        r"respond|reply|output|recommend|never|always)\b",
+        r"^[ \n]*(?:ai|llms?|assistants?|agents?|models?|chatgpt|claude|gemini|copilot)(?: [a-z]+)?[ \n]?[:,]|",
+        r"(?-u:\b)(?:ai|llm|assistants?|chatbot|language models?|model|agents?|you)(?-u:\b)",
+        r"[^<>]{0,80}(?-u:\b)(?:must|should|shall|ignore|disregard|instead|follow|obey|execute|send|reveal|",
+        r"respond|reply|output|recommend|never|always)(?-u:\b)",
     ))
     .ok()
 });
@@ -73,11 +76,24 @@ pub(super) fn examine_comments(plain: &Plain) -> Vec<Match> {
     let (Some(unshown), Some(addresses)) = (UNSHOWN.as_ref(), ADDRESSES.as_ref()) else {
         return Vec::new();
     };
-    let all = unshown.captures_iter(plain.text());
-    let found = all.filter_map(|captures| {
-        let inside = captures.get(1).or_else(|| captures.get(2))?;
-        let meets = addresses.is_match(inside.as_str()) || PATTERNS.set.is_match(inside.as_str());
-        meets.then(|| Match { at: plain.origin(inside.start()), rule: COMMENT })
+    let elements = unshown.captures_iter(plain.text()).filter_map(|captures| captures.get(1));
+    let elements = elements.map(|inside| (inside.start(), inside.as_str()));
+    let found = comments(plain.text()).chain(elements).filter_map(|(at, inside)| {
+        let meets = addresses.is_match(inside) || meets_any(inside, "");
+        meets.then(|| Match { at: plain.origin(at), rule: COMMENT })
     });
     found.collect()
+}
+
+/// What is in comments, with where; one that does not end goes to the end of the text.
+fn comments(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    const BEGIN: &str = "<!--";
+    let mut rest = 0;
+    std::iter::from_fn(move || {
+        let from = rest + text[rest..].find(BEGIN)? + BEGIN.len();
+        let end = text[from..].find("-->").map_or(text.len(), |length| from + length);
+        rest = end;
+        let end = text.floor_char_boundary(end.min(from + MAX_COMMENT_BYTES));
+        Some((from, &text[from..end]))
+    })
 }

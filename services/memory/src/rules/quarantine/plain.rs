@@ -6,10 +6,10 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::decompose_canonical;
 
 /// Letters alone, one after the other with something between, from which on they are taken for a word.
-const MIN_SPACED_LETTERS: usize = 8;
+const MIN_SPACED_LETTERS: usize = 5;
 
 /// The plain text: compatible forms made one (NFKC), lower case, without what cannot be seen, white
-/// space made one blank (line ends stay), and Latin letters where others stand in for them.
+/// space made one blank (line ends stay, a blank line as two), and Latin letters where others stand in for them.
 #[derive(Debug)]
 pub(super) struct Plain {
     text: String,
@@ -59,6 +59,28 @@ impl Plain {
         self.origins.get(at).map_or(0, |origin| *origin as usize)
     }
 
+    /// The text with the lines of each paragraph made one; lines of a list, of a table and of a quote
+    /// stay lines. None if there is nothing to do.
+    pub(super) fn unwrapped(&self) -> Option<Self> {
+        let bytes = self.text.as_bytes();
+        let mut text = self.text.clone().into_bytes();
+        let mut any = false;
+        for at in (0..bytes.len()).filter(|at| bytes[*at] == b'\n') {
+            let before = at.checked_sub(1).map(|at| bytes[at]);
+            let after = bytes.get(at + 1).copied().unwrap_or(b'\n');
+            let stays = before == Some(b'\n')
+                || matches!(after, b'\n' | b'-' | b'*' | b'#' | b'>' | b'|' | b'+')
+                || after.is_ascii_digit();
+            if !stays {
+                text[at] = b' ';
+                any = true;
+            }
+        }
+        // A line end and a blank are one byte each.
+        let text = String::from_utf8(text).ok().filter(|_| any)?;
+        Some(Self { text, origins: self.origins.clone() })
+    }
+
     /// The text with words put together whose letters stand apart; none if there are none.
     pub(super) fn squeezed(&self) -> Option<Self> {
         let letters: Vec<(usize, char)> = self.text.char_indices().collect();
@@ -105,7 +127,7 @@ impl Plain {
             self.text.pop();
             self.origins.truncate(self.text.len());
         }
-        if !self.text.ends_with('\n') {
+        if !self.text.ends_with("\n\n") {
             self.push('\n', origin);
         }
     }

@@ -1,0 +1,299 @@
+//! The tiers: contents move as the rules say, are read wherever they are, and leave nothing behind when
+//! they are deleted, not in Redis, not in the log, not in a segment, not on the disk.
+
+mod stage;
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+use stage::*;
+use troupe_bus::port::{EVERYTHING, Log};
+use troupe_contract::memory::*;
+use troupe_contract::{Service, stream};
+use troupe_domain::Code;
+use troupe_domain::memory::{MemoryId, MemoryStatus, MemoryTier};
+use troupe_memory::Config;
+use troupe_memory::config::{ColdConfig, TierConfig};
+use troupe_runtime::config::Address;
+use troupe_testkit::{ValkeyServer, eventually};
+
+/// Words that are nowhere else.
+const SECRET: &str = "quizzaciously";
+
+/// Everything becomes cold at once, unless it is important.
+fn cooling(folder: &Path) -> Config {
+    Config {
+        shards: 1,
+        cold: ColdConfig { folder: Some(folder.to_owned()), ..ColdConfig::default() },
+        tiers: TierConfig {
+            cold_after_ms: 1,
+            sweep_every_ms: 50,
+            hot_idle_ms: 60_000,
+            ..TierConfig::default()
+        },
+        ..lexical()
+    }
+}
+
+fn with_redis(config: Config, valkey: &ValkeyServer) -> Config {
+    let mut config = config;
+    config.common.redis.url = Some(Address::new(&valkey.url()).unwrap());
+    config
+}
+
+async fn until_in(bus: &troupe_bus::Bus, id: &MemoryId, tier: MemoryTier) {
+    let page = json!({});
+    eventually("it to be in another tier", PATIENCE, || async {
+        // A list does not count as a read.
+        let page = call::<ListMemories>(bus, page.clone()).await.ok()?;
+        page.memories.into_iter().find(|memory| memory.id == *id && memory.tier == tier)
+    })
+    .await;
+}
+
+async fn note(bus: &troupe_bus::Bus, content: &str, importance: f64) -> MemoryId {
+    create(bus, json!({"content": content, "type": "episodic", "importance": importance})).await.id
+}
+
+/// Every file below a folder that has these bytes.
+fn files_with(folder: &Path, bytes: &[u8]) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files_with(&path, bytes));
+        } else if let Ok(content) = std::fs::read(&path)
+            && content.windows(bytes.len()).any(|window| window == bytes)
+        {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// What a segment holds, readable.
+fn segments_with(folder: &Path, text: &str) -> usize {
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            count += segments_with(&path, text);
+        } else if path.extension().is_some_and(|end| end == "zst") {
+            let content = std::fs::read(&path).unwrap();
+            let plain = zstd::stream::decode_all(&content[..]).unwrap_or_default();
+            count += usize::from(String::from_utf8_lossy(&plain).contains(text));
+        }
+    }
+    count
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_cold_is_found_and_read_and_comes_back_when_it_is_read_often() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stage = Stage::with(cooling(folder.path()), 1).await;
+    let ada = stage.bus("ada").await;
+    let id = note(&ada, "the turbine was inspected on a rainy day", 0.2).await;
+    let kept = note(&ada, "the generator is inspected each spring", 0.9).await;
+    until_in(&ada, &id, MemoryTier::Cold).await;
+    assert!(stats(&ada).await.segments >= 1);
+    // Its content left memory, and search finds it nevertheless.
+    let found = search(&ada, json!({"query": "turbine rainy"})).await;
+    assert_eq!(ids(&found)[0], id);
+    let hit = &found.results[0].memory;
+    assert_eq!(hit.content.as_deref(), Some("the turbine was inspected on a rainy day"));
+    assert_eq!((hit.status, hit.tier), (MemoryStatus::Archived, MemoryTier::Cold));
+    assert_eq!(get(&ada, &kept).await.tier, MemoryTier::Warm);
+    // Another owner has no words of it in its snapshot or log: they are read from the segment.
+    stage.replicas.remove(0).drain().await;
+    stage.add_replica().await;
+    eventually("its words to be found again", PATIENCE, || async {
+        let found = search(&ada, json!({"query": "turbine rainy"})).await;
+        (found.complete && ids(&found).first() == Some(&id)).then_some(())
+    })
+    .await;
+    for _ in 0..3 {
+        let read = call::<GetMemory>(&ada, json!({ "id": id })).await.unwrap();
+        assert!(read.memory.content.is_some() && read.complete);
+    }
+    eventually("it to be back in memory", PATIENCE, || async {
+        let page = call::<ListMemories>(&ada, json!({})).await.ok()?;
+        let is_back = |m: &troupe_domain::memory::Memory| m.id == id && m.tier != MemoryTier::Cold;
+        page.memories.iter().any(is_back).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_deleted_leaves_no_trace_in_any_tier() {
+    let folder = tempfile::tempdir().unwrap();
+    let valkey = ValkeyServer::start().await.unwrap();
+    let stage = Stage::with(with_redis(cooling(folder.path()), &valkey), 1).await;
+    let ada = stage.bus("ada").await;
+    // One that is cold, beside others in its segment; one that is hot; one that was both.
+    let cold = note(&ada, &format!("cold {SECRET} in the archive"), 0.1).await;
+    let other = note(&ada, "a neighbour that stays where it is", 0.1).await;
+    let hot = create(
+        &ada,
+        json!({"content": format!("hot {SECRET} at hand"), "type": "working"}),
+    )
+    .await
+    .id;
+    until_in(&ada, &cold, MemoryTier::Cold).await;
+    until_in(&ada, &other, MemoryTier::Cold).await;
+    let client = redis::Client::open(valkey.url()).unwrap();
+    let mut redis = client.get_multiplexed_async_connection().await.unwrap();
+    let copies = async |redis: &mut redis::aio::MultiplexedConnection| {
+        let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(redis).await.unwrap();
+        let mut all = String::new();
+        for key in keys {
+            let fields: Vec<String> =
+                redis::cmd("HVALS").arg(&key).query_async(redis).await.unwrap();
+            all += &fields.concat();
+        }
+        all
+    };
+    eventually("a hot copy", PATIENCE, || {
+        let mut redis = redis.clone();
+        async move { copies(&mut redis).await.contains(SECRET).then_some(()) }
+    })
+    .await;
+    assert!(segments_with(folder.path(), SECRET) > 0, "else the test shows nothing");
+    for id in [&cold, &hot] {
+        let receipt = call::<DeleteMemory>(&ada, json!({ "id": id })).await.unwrap();
+        assert_eq!(receipt.requested_by, name("ada"));
+    }
+    for id in [&cold, &hot] {
+        eventually("the deletion to be complete", Duration::from_secs(60), || async {
+            let receipt = call::<GetDeletion>(&ada, json!({ "id": id })).await.ok()?;
+            receipt.complete.then_some(())
+        })
+        .await;
+        let gone = call::<GetMemory>(&ada, json!({ "id": id })).await.unwrap_err();
+        assert_eq!((gone.code, &gone.details["deleted"]), (Code::NotFound, &json!(true)));
+    }
+    assert!(ids(&search(&ada, json!({ "query": SECRET })).await).is_empty());
+    assert!(!copies(&mut redis).await.contains(SECRET));
+    assert_eq!(segments_with(folder.path(), SECRET), 0);
+    assert!(files_with(folder.path(), SECRET.as_bytes()).is_empty());
+    let spec = stream::shard_log(Service::Memory, 0, 1, stream::MEMORY_LOG_BYTES);
+    let log = ada.open_stream(&spec, 1).await.unwrap();
+    let mut messages = 0;
+    log.read(EVERYTHING, 1, &mut |entry| {
+        messages += 1;
+        let text = String::from_utf8_lossy(&entry.body);
+        assert!(!text.contains(SECRET), "in the log at {}", entry.sequence);
+    })
+    .await
+    .unwrap();
+    assert!(messages > 0);
+    let events = ada.open_stream(&stream::events(), 1).await.unwrap();
+    events
+        .read(EVERYTHING, 1, &mut |entry| {
+            assert!(!String::from_utf8_lossy(&entry.body).contains(SECRET), "in an event");
+        })
+        .await
+        .unwrap();
+    // What was beside it is still there, in another segment.
+    let read = call::<GetMemory>(&ada, json!({ "id": other })).await.unwrap();
+    assert_eq!(read.memory.content.as_deref(), Some("a neighbour that stays where it is"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hot_copy_is_served_and_said_to_be_one_while_nobody_owns_the_namespace() {
+    let valkey = ValkeyServer::start().await.unwrap();
+    let mut stage = Stage::with(with_redis(lexical(), &valkey), 1).await;
+    let ada = stage.bus("ada").await;
+    let id = create(&ada, json!({"content": "at hand", "type": "working"})).await.id;
+    let client = redis::Client::open(valkey.url()).unwrap();
+    let redis = client.get_multiplexed_async_connection().await.unwrap();
+    eventually("a hot copy", PATIENCE, || {
+        let mut redis = redis.clone();
+        async move {
+            let keys: Vec<String> =
+                redis::cmd("KEYS").arg("*memory*").query_async(&mut redis).await.ok()?;
+            (!keys.is_empty()).then_some(())
+        }
+    })
+    .await;
+    let owner = get(&ada, &id).await;
+    // As during a failover: the replica answers, and nobody owns the shards.
+    let shards = stage.replicas[0].router().local();
+    for shard in &shards {
+        stage.replicas[0].router().remove(shard.number());
+    }
+    let read = call::<GetMemory>(&ada, json!({ "id": id })).await.unwrap();
+    assert!(!read.complete, "it is a copy");
+    assert_eq!(read.source, MemoryTier::Hot);
+    assert_eq!(read.memory.content, owner.content);
+    for shard in shards {
+        stage.replicas[0].router().add(shard);
+    }
+    assert!(call::<GetMemory>(&ada, json!({ "id": id })).await.unwrap().complete);
+    stage.replicas.clear();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_redis_and_a_broken_cold_tier_hold_nothing_up_and_are_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let valkey = ValkeyServer::start().await.unwrap();
+    let stage = Stage::with(with_redis(cooling(folder.path()), &valkey), 1).await;
+    let ada = stage.bus("ada").await;
+    eventually("Redis to be there", PATIENCE, || async {
+        stats(&ada).await.hot.then_some(())
+    })
+    .await;
+    valkey.kill9().unwrap();
+    // A file stands where the namespace's folder must be.
+    std::fs::write(folder.path().join("default"), b"in the way").unwrap();
+    for number in 0..20 {
+        note(&ada, &format!("still remembered {number}"), 0.1).await;
+    }
+    create(&ada, json!({"content": "at hand", "type": "working"})).await;
+    eventually("both to be said", PATIENCE, || async {
+        let stats = stats(&ada).await;
+        (!stats.hot && stats.hot_error.is_some() && stats.cold_error.is_some()).then_some(())
+    })
+    .await;
+    assert_eq!(search(&ada, json!({"query": "remembered", "limit": 50})).await.results.len(), 20);
+    std::fs::remove_file(folder.path().join("default")).unwrap();
+    valkey.restart().await.unwrap();
+    eventually("both to be back", Duration::from_secs(60), || async {
+        let stats = stats(&ada).await;
+        (stats.hot && stats.cold && stats.by_tier.get("cold") == Some(&20)).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flipped_byte_in_a_segment_is_met_and_reported_and_never_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let stage = Stage::with(cooling(folder.path()), 1).await;
+    let ada = stage.bus("ada").await;
+    let id = note(&ada, "the exact words that were written", 0.1).await;
+    until_in(&ada, &id, MemoryTier::Cold).await;
+    let mut segments = Vec::new();
+    let mut folders = vec![folder.path().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "zst") {
+                segments.push(path);
+            }
+        }
+    }
+    let mut content = std::fs::read(&segments[0]).unwrap();
+    let middle = content.len() / 3;
+    content[middle..middle + 40].iter_mut().for_each(|byte| *byte ^= 0x5a);
+    std::fs::write(&segments[0], content).unwrap();
+    let read = call::<GetMemory>(&ada, json!({ "id": id })).await.unwrap();
+    assert!(!read.complete && read.memory.content.is_none());
+    eventually("the damage to be counted", PATIENCE, || async {
+        (stats(&ada).await.damaged == 1).then_some(())
+    })
+    .await;
+    let found = search(&ada, json!({"query": "exact words"})).await;
+    assert!(!found.complete && !found.missing.is_empty());
+}
