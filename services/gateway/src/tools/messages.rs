@@ -1,27 +1,18 @@
 //! Saying something to others, and hearing what they say.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use troupe_bus::CallOptions;
-use troupe_bus::port::{System, World};
-use troupe_contract::routing::{
-    Ack, AckReply, DeliveredMessage, Inbox, InboxReply, InboxRequest, Sent,
-};
+use troupe_contract::routing::{Ack, AckReply, DeliveredMessage, InboxReply, Sent};
 use troupe_domain::message::{DeliveryStatus, Intent, IntentFilters, MessageSpec};
 use troupe_domain::{
     AgentId, AgentMessage, Fault, Json, MessageId, MessagePriority, MessageType,
     RequiredCapability, Role, Timestamp, Topic,
 };
 
-use super::{Custom, Effect, Face, Operation, Tool, Visit};
+use super::{Custom, Effect, Face, Operation, Tool, Visit, waiting};
 
-/// How long one poll's answer is awaited beyond the poll itself.
-const MARGIN: Duration = Duration::from_secs(2);
-/// How long a message is yours before it is delivered again: a model thinks for a while.
-const ACK_WAIT_MS: u64 = 10 * 60 * 1000;
 /// Messages that one poll gets where nobody says.
 const DEFAULT_MESSAGES: usize = 8;
 
@@ -246,19 +237,20 @@ impl From<DeliveredMessage> for Letter {
     }
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
 struct Letters {
     /// The most urgent first.
     messages: Vec<Letter>,
-    /// How many are left in the mailbox, these included.
-    remaining: u64,
+    /// How many are left in the mailbox, these included; absent where nothing was handed out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remaining: Option<u64>,
 }
 
 impl From<InboxReply> for Letters {
     fn from(reply: InboxReply) -> Self {
         Self {
             messages: reply.messages.into_iter().map(Into::into).collect(),
-            remaining: reply.remaining,
+            remaining: Some(reply.remaining),
         }
     }
 }
@@ -279,20 +271,9 @@ impl Custom for Hear {
     };
 
     async fn run(visit: &Visit, arguments: HearArguments) -> Result<Letters, Fault> {
-        let wait = Duration::from_millis(arguments.wait_ms).min(visit.max_wait);
-        let request = InboxRequest {
-            wait_ms: u64::try_from(wait.as_millis()).unwrap_or(0),
-            max_messages: Some(arguments.limit.unwrap_or(DEFAULT_MESSAGES)),
-            request_id: None,
-            // What is said to a request is for the call that waits for it.
-            without_answers: true,
-            ack_wait_ms: Some(ACK_WAIT_MS),
-        };
-        let options = CallOptions {
-            command_id: Some(System.ulid().to_string()),
-            ..CallOptions::within(wait + MARGIN)
-        };
-        visit.troupe().call_with::<Inbox>(&request, &options).await.map(Into::into)
+        let limit = arguments.limit.unwrap_or(DEFAULT_MESSAGES);
+        let found = waiting::inbox(visit, arguments.wait_ms, limit).await?;
+        Ok(found.map_or_else(Letters::default, Into::into))
     }
 }
 
