@@ -61,9 +61,8 @@ fn is_order(text: &str) -> bool {
 
 /// The runs of letters that may be encoded text, with where they are. Lines of one block are one run.
 fn runs(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let is_of_run = |c: char| {
-        c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '-' | '_' | '\n' | '\r')
-    };
+    let is_of_run =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '-' | '_' | '\n' | '\r');
     let mut rest = 0;
     std::iter::from_fn(move || {
         let from = rest + text[rest..].find(is_of_run)?;
@@ -83,7 +82,8 @@ fn base64(run: &str) -> Option<String> {
 }
 
 fn hexadecimal(run: &str) -> Option<String> {
-    let digits: Vec<u8> = run.bytes().filter_map(|b| char::from(b).to_digit(16)).map(|d| d as u8).collect();
+    let digits: Vec<u8> =
+        run.bytes().filter_map(|b| char::from(b).to_digit(16)).map(|d| d as u8).collect();
     let letters = run.bytes().filter(|byte| !matches!(byte, b'\n' | b'\r')).count();
     if digits.len() != letters || digits.len() % 2 == 1 {
         return None;
