@@ -112,6 +112,9 @@ pub(crate) enum Command {
     /// Tell how far a task is, and see how far everything is and when it will be done.
     #[command(subcommand)]
     Progress(Box<commands::progress::ProgressCommand>),
+    /// Remember things, and find them again by words and by meaning.
+    #[command(subcommand)]
+    Memory(Box<commands::memory::MemoryCommand>),
     /// Set milestones, and see which are achieved and which are missed.
     #[command(subcommand)]
     Milestone(Box<commands::milestone::MilestoneCommand>),
@@ -124,6 +127,8 @@ pub(crate) enum Command {
     /// Talk in a session: several agents, in turns, in causal order.
     #[command(subcommand)]
     Session(commands::session::SessionCommand),
+    /// Connect clients that speak MCP, or be one over standard input and output.
+    Mcp(Box<commands::mcp::McpArgs>),
     /// Call any operation by its name, with a JSON body.
     Call(commands::call::CallArgs),
     /// Fetch what Troupe needs and does not contain, for a machine or an image without a network.

@@ -10,6 +10,10 @@ pub(crate) mod demo_work;
 pub(crate) mod dev;
 pub(crate) mod doctor;
 pub(crate) mod events;
+pub(crate) mod mcp;
+pub(crate) mod memory;
+mod memory_read;
+mod memory_write;
 pub(crate) mod message;
 mod message_address;
 mod message_inbox;
@@ -64,6 +68,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Completions(args) => return completions::run(args),
         Command::DemoWork => return demo_work::run(),
         Command::Parts(args) => return parts::run(global, args).await,
+        Command::Mcp(args) if !args.speaks() => return mcp::tell(global, &args),
         _ => {}
     }
     let telemetry = telemetry::start(service, &common)?;
@@ -82,9 +87,11 @@ async fn on_the_bus(global: &Global, command: Command) -> Result<ExitCode> {
         Command::Plan(command) => plan::run(global, *command).await,
         Command::Progress(command) => progress::run(global, *command).await,
         Command::Milestone(command) => milestone::run(global, *command).await,
+        Command::Memory(command) => memory::run(global, *command).await,
         Command::Message(command) => message::run(global, *command).await,
         Command::Route(command) => route::run(global, *command).await,
         Command::Session(command) => session::run(global, command).await,
+        Command::Mcp(args) => mcp::speak(global, *args).await,
         Command::Call(args) => call::run(global, args).await,
         Command::Events(args) => events::run(global, args).await,
         Command::Demo(_)

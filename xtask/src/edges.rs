@@ -9,15 +9,16 @@ use anyhow::{Result, bail};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Crates without I/O, and what they must not reach.
-const PURE: [&str; 4] = ["troupe-domain", "troupe-contract", "troupe-intent", "troupe-crdt"];
+const PURE: [&str; 5] =
+    ["troupe-domain", "troupe-contract", "troupe-intent", "troupe-crdt", "troupe-recall"];
 const IMPURE: [&str; 2] = ["tokio", "async-nats"];
 /// Who may name NATS: the bus, the real servers of tests, and raw baselines of benchmarks.
 const MAY_USE_NATS: [&str; 4] = ["troupe-bus", "troupe-testkit", "troupe-cli", "troupe-bench"];
 /// The machinery of shards, for services to stand on.
 const SHARDS: &str = "troupe-shard";
 /// Who may name Redis: services, in their store modules.
-const MAY_USE_REDIS: [&str; 3] =
-    ["troupe-registry", "troupe-semantic-routing", "troupe-work-distribution"];
+const MAY_USE_REDIS: [&str; 4] =
+    ["troupe-memory", "troupe-registry", "troupe-semantic-routing", "troupe-work-distribution"];
 /// What runs models, and the only crate that may name it.
 const MODELS: [&str; 4] = ["fastembed", "hf-hub", "ort", "tokenizers"];
 const MAY_USE_MODELS: &str = "troupe-embedding";

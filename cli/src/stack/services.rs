@@ -20,8 +20,8 @@ pub(crate) fn point(
     Ok(())
 }
 
-/// Starts every service.
-pub(crate) fn add_all(host: &Host, common: &Common, options: &StackOptions) -> Result<()> {
+/// Starts every service; gives the URL under which MCP is spoken.
+pub(crate) fn add_all(host: &Host, common: &Common, options: &StackOptions) -> Result<String> {
     let registry = troupe_registry::Config {
         common: common.clone(),
         timing: options.timing,
@@ -69,5 +69,32 @@ pub(crate) fn add_all(host: &Host, common: &Common, options: &StackOptions) -> R
     let progress =
         troupe_progress::Config { common: common.clone(), ..troupe_progress::Config::default() };
     host.add(troupe_progress::NAME, troupe_progress::VERSION, progress, troupe_progress::run)?;
-    Ok(())
+    let mut memory = troupe_memory::Config {
+        common: common.clone(),
+        cold: troupe_memory::config::ColdConfig {
+            folder: Some(options.data_dir.join("memory")),
+            ..Default::default()
+        },
+        ..troupe_memory::Config::default()
+    };
+    if let Some(shards) = options.shards {
+        memory.shards = shards;
+    }
+    host.add(troupe_memory::NAME, troupe_memory::VERSION, memory, troupe_memory::run)?;
+    add_gateway(host, common, options.mcp_port)
+}
+
+/// On loopback, where everybody is one named caller.
+fn add_gateway(host: &Host, common: &Common, port: u16) -> Result<String> {
+    let mut config =
+        troupe_gateway::Config { common: common.clone(), ..troupe_gateway::Config::default() };
+    let mut listen = config.mcp.listen;
+    listen.set_port(port);
+    if port == 0 {
+        // Where it listens must be known before it runs.
+        listen = std::net::TcpListener::bind(listen)?.local_addr()?;
+    }
+    config.mcp.listen = listen;
+    host.add(troupe_gateway::NAME, troupe_gateway::VERSION, config, troupe_gateway::run)?;
+    Ok(format!("http://{listen}/mcp"))
 }
