@@ -36,6 +36,7 @@ pub(crate) struct StackOptions {
     pub(crate) nats_port: u16,
     pub(crate) redis_port: u16,
     pub(crate) http_port: u16,
+    pub(crate) mcp_port: u16,
     pub(crate) shards: Option<u16>,
     pub(crate) timing: Timing,
 }
@@ -74,9 +75,9 @@ impl Stack {
         let redis_url = format!("redis://127.0.0.1:{}", valkey.port);
         services::point(&mut common, &nats_url, &redis_url, options.http_port)?;
         let host = Host::with_telemetry(telemetry, &common).await?;
-        services::add_all(&host, &common, options)?;
-        let addresses =
-            Addresses::new(nats_url, redis_url, format!("http://{}", host.admin_address()));
+        let mcp_url = services::add_all(&host, &common, options)?;
+        let http_url = format!("http://{}", host.admin_address());
+        let addresses = Addresses::new(nats_url, redis_url, http_url, mcp_url);
         let mut stack = Self { addresses, host, nats, valkey, _held: held };
         if let Err(error) = stack.until_ready().await {
             stack.host.supervisor().stop();

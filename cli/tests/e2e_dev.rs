@@ -31,7 +31,7 @@ async fn e2e_dev_tells_where_it_listens_and_stops_in_order() {
 
     let data = dev.path("data");
     let second = Proc::build("second", TROUPE)
-        .args(["dev", "--nats-port", "0", "--http-port", "0", "--data-dir"])
+        .args(["dev", "--nats-port", "0", "--http-port", "0", "--mcp-port", "0", "--data-dir"])
         .arg(&data)
         .start()
         .unwrap();
@@ -69,7 +69,17 @@ async fn e2e_a_restart_finds_the_tasks_again() {
     // What a killed stack leaves behind says nothing about the next one.
     std::fs::remove_file(data.join("dev.json")).unwrap();
     let again = Proc::build("again", TROUPE)
-        .args(["dev", "--json", "--nats-port", "0", "--http-port", "0", "--data-dir"])
+        .args([
+            "dev",
+            "--json",
+            "--nats-port",
+            "0",
+            "--http-port",
+            "0",
+            "--mcp-port",
+            "0",
+            "--data-dir",
+        ])
         .arg(&data)
         .start()
         .unwrap();

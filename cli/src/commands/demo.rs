@@ -110,6 +110,7 @@ async fn play(
         nats_port: 0,
         redis_port: 0,
         http_port: 0,
+        mcp_port: 0,
         shards: None,
         timing: TIMING,
     };

@@ -25,6 +25,9 @@ pub(crate) struct DevArgs {
     /// For /livez, /readyz and /metrics; 0 is a free one.
     #[arg(long, value_name = "PORT", default_value_t = 7070)]
     http_port: u16,
+    /// For MCP; 0 is a free one.
+    #[arg(long, value_name = "PORT", default_value_t = troupe_gateway::config::DEFAULT_PORT)]
+    mcp_port: u16,
     /// For valkey-server; 0 is a free one.
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     redis_port: u16,
@@ -50,6 +53,7 @@ pub(crate) async fn run(global: &Global, args: DevArgs) -> Result<ExitCode> {
         nats_port: args.nats_port,
         redis_port: args.redis_port,
         http_port: args.http_port,
+        mcp_port: args.mcp_port,
         shards: args.shards,
         timing,
     };
@@ -62,9 +66,11 @@ pub(crate) async fn run(global: &Global, args: DevArgs) -> Result<ExitCode> {
         output::json_line(&stack.addresses)?;
     } else {
         output::line(&format!(
-            "ready: NATS {}, HTTP {}, data in {}\nin another terminal: export TROUPE_NATS_URL={}",
+            "ready: NATS {}, HTTP {}, MCP {}, data in {}\nin another terminal: export \
+             TROUPE_NATS_URL={}",
             stack.addresses.nats_url,
             stack.addresses.http_url,
+            stack.addresses.mcp_url,
             options.data_dir.display(),
             stack.addresses.nats_url,
         ))?;

@@ -20,6 +20,9 @@ pub(crate) struct Addresses {
     pub(crate) redis_url: String,
     /// `/livez`, `/readyz`, `/metrics`.
     pub(crate) http_url: String,
+    /// For agents that speak MCP.
+    #[serde(default)]
+    pub(crate) mcp_url: String,
     /// The process that runs the services.
     pub(crate) pid: u32,
     /// Its version.
@@ -29,11 +32,17 @@ pub(crate) struct Addresses {
 }
 
 impl Addresses {
-    pub(crate) fn new(nats_url: String, redis_url: String, http_url: String) -> Self {
+    pub(crate) fn new(
+        nats_url: String,
+        redis_url: String,
+        http_url: String,
+        mcp_url: String,
+    ) -> Self {
         Self {
             nats_url,
             redis_url,
             http_url,
+            mcp_url,
             pid: std::process::id(),
             version: crate::telemetry::VERSION.to_owned(),
             started_at: System.now(),

@@ -32,7 +32,17 @@ impl Dev {
     pub(crate) async fn with(change: impl FnOnce(ProcBuilder) -> ProcBuilder) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let builder = clean(Proc::build("dev", TROUPE))
-            .args(["dev", "--nats-port", "0", "--http-port", "0", "--heartbeat-interval-ms", "300"])
+            .args([
+                "dev",
+                "--nats-port",
+                "0",
+                "--http-port",
+                "0",
+                "--mcp-port",
+                "0",
+                "--heartbeat-interval-ms",
+                "300",
+            ])
             .arg("--data-dir")
             .arg(folder.path().join("data"));
         let proc = change(builder).start().unwrap();
