@@ -2,21 +2,26 @@
 //!
 //! Invariants: a piece is named by its object and the sequences that it holds, is written once, and
 //! carries the digest of its content, so that what is read is what was written or is refused; nothing
-//! that is acknowledged waits for the archive.
+//! that is acknowledged waits for the archive, and what waits for it is given up after a deadline.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use troupe_domain::plan::ObjectId;
+use troupe_runtime::config::{Address, Secret};
+use troupe_segments::location::{self, Bucket};
 
 use crate::config::ArchiveConfig;
 use crate::rules::object::Kept;
 
 /// The most bytes of one piece that are read.
 const MAX_PIECE_BYTES: u64 = 256 * 1024 * 1024;
+/// How long a piece may take to be stored or read.
+const PIECE_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Why the archive did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -27,9 +32,9 @@ pub enum ArchiveError {
     /// What is there is not what was written.
     #[error("{0} in the archive is damaged: {1}")]
     Damaged(String, &'static str),
-    /// The folder cannot be made.
-    #[error("the archive's folder cannot be made: {0}")]
-    Folder(#[from] std::io::Error),
+    /// It says nothing.
+    #[error("the archive did not answer within {PIECE_DEADLINE:?}")]
+    TimedOut,
 }
 
 /// The archive.
@@ -58,11 +63,16 @@ struct Heading {
 impl Archive {
     /// Opens the archive that is named; none if none is.
     pub fn open(config: &ArchiveConfig) -> Result<Option<Self>, ArchiveError> {
-        let store: Arc<dyn ObjectStore> = if config.bucket.is_some() {
-            bucket(config)?
+        let store: Arc<dyn ObjectStore> = if let Some(name) = &config.bucket {
+            location::bucket(Bucket {
+                name,
+                endpoint: config.endpoint.as_ref().map(Address::as_str),
+                region: config.region.as_deref(),
+                access_key_id: config.access_key_id.as_deref(),
+                secret_access_key: config.secret_access_key.as_ref().map(Secret::expose),
+            })?
         } else if let Some(folder) = &config.folder {
-            std::fs::create_dir_all(folder)?;
-            Arc::new(object_store::local::LocalFileSystem::new_with_prefix(folder)?)
+            location::folder(folder)?
         } else {
             return Ok(None);
         };
@@ -137,7 +147,7 @@ impl Archive {
         let mut piece = serde_json::to_vec(&heading).unwrap_or_default();
         piece.push(b'\n');
         piece.extend_from_slice(content);
-        self.store.put(path, PutPayload::from(piece)).await?;
+        within(self.store.put(path, PutPayload::from(piece))).await?;
         Ok(())
     }
 
@@ -148,11 +158,14 @@ impl Archive {
         (first, through): (u64, u64),
     ) -> Result<Vec<u8>, ArchiveError> {
         let damaged = |why| ArchiveError::Damaged(path.to_string(), why);
-        let found = self.store.get(path).await?;
-        if found.meta.size > MAX_PIECE_BYTES {
-            return Err(damaged("it is too large"));
-        }
-        let mut piece = Vec::from(found.bytes().await?);
+        let found = within(async {
+            let found = self.store.get(path).await?;
+            if found.meta.size > MAX_PIECE_BYTES {
+                return Ok(None);
+            }
+            found.bytes().await.map(Some)
+        });
+        let mut piece = Vec::from(found.await?.ok_or(damaged("it is too large"))?);
         let end = piece.iter().position(|byte| *byte == b'\n').ok_or(damaged("no heading"))?;
         let heading: Heading =
             serde_json::from_slice(&piece[..end]).map_err(|_| damaged("no heading"))?;
@@ -167,6 +180,11 @@ impl Archive {
         }
         Ok(piece)
     }
+}
+
+async fn within<T>(call: impl Future<Output = object_store::Result<T>>) -> Result<T, ArchiveError> {
+    let answer = tokio::time::timeout(PIECE_DEADLINE, call).await;
+    Ok(answer.map_err(|_| ArchiveError::TimedOut)??)
 }
 
 /// Sequences have a fixed width, so that names sort as they count.
@@ -184,35 +202,4 @@ fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
-}
-
-#[cfg(feature = "s3")]
-fn bucket(config: &ArchiveConfig) -> Result<Arc<dyn ObjectStore>, ArchiveError> {
-    // Somebody else in this process may have chosen already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = object_store::aws::AmazonS3Builder::from_env();
-    if let Some(bucket) = &config.bucket {
-        builder = builder.with_bucket_name(bucket);
-    }
-    if let Some(endpoint) = &config.endpoint {
-        let plain = endpoint.as_str().starts_with("http://");
-        builder = builder.with_endpoint(endpoint.as_str()).with_allow_http(plain);
-    }
-    if let Some(region) = &config.region {
-        builder = builder.with_region(region);
-    }
-    if let Some(id) = &config.access_key_id {
-        builder = builder.with_access_key_id(id);
-    }
-    if let Some(secret) = &config.secret_access_key {
-        builder = builder.with_secret_access_key(secret.expose());
-    }
-    Ok(Arc::new(builder.build()?))
-}
-
-#[cfg(not(feature = "s3"))]
-fn bucket(_: &ArchiveConfig) -> Result<Arc<dyn ObjectStore>, ArchiveError> {
-    Err(ArchiveError::Storage(object_store::Error::NotSupported {
-        source: "this program was built without s3".into(),
-    }))
 }
