@@ -19,6 +19,8 @@ const SHARDS: &str = "troupe-shard";
 /// Who may name Redis: services, in their store modules.
 const MAY_USE_REDIS: [&str; 4] =
     ["troupe-memory", "troupe-registry", "troupe-semantic-routing", "troupe-work-distribution"];
+/// Who may name object storage: what writes segments, and the store of plans.
+const MAY_USE_OBJECTS: [&str; 2] = ["troupe-segments", "troupe-plan-sync"];
 /// What runs models, and the only crate that may name it.
 const MODELS: [&str; 4] = ["fastembed", "hf-hub", "ort", "tokenizers"];
 const MAY_USE_MODELS: &str = "troupe-embedding";
@@ -100,6 +102,9 @@ impl Graph {
             }
             if ships("redis") && !MAY_USE_REDIS.contains(&from.as_str()) {
                 wrong.push(format!("{from} has no store that may use redis"));
+            }
+            if ships("object_store") && !MAY_USE_OBJECTS.contains(&from.as_str()) {
+                wrong.push(format!("{from} must reach object storage through troupe-segments"));
             }
             if from != MAY_USE_MODELS && MODELS.iter().any(|model| ships(model)) {
                 wrong.push(format!("{from} must embed through {MAY_USE_MODELS}"));
@@ -190,6 +195,7 @@ mod tests {
             ("troupe-registry", "troupe-work-distribution"),
             ("troupe-client", "async-nats"),
             ("troupe-client", "redis"),
+            ("troupe-client", "object_store"),
             ("troupe-client", "ort"),
             ("troupe-embedding", "ort"),
             ("troupe-parts", "xtask"),
@@ -198,6 +204,6 @@ mod tests {
         ]);
         graph.services = ["troupe-registry", "troupe-work-distribution"].map(str::to_owned).into();
         graph.shared = ["troupe-shard".to_owned()].into();
-        assert_eq!(graph.violations().len(), 7, "{:?}", graph.violations());
+        assert_eq!(graph.violations().len(), 8, "{:?}", graph.violations());
     }
 }
