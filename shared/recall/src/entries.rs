@@ -7,36 +7,33 @@ use std::hash::Hash;
 
 use crate::postings::{Posting, next, read, write};
 
-/// Entries by number and by key.
+/// Entries by number and by key. What a search reads of many entries stands close together.
 #[derive(Debug)]
 pub(crate) struct Entries<K> {
     numbers: HashMap<K, u32>,
-    entries: Vec<Option<Entry<K>>>,
+    keys: Vec<Option<K>>,
+    /// Terms of each, with repetitions.
+    lengths: Vec<u16>,
+    /// The numbers of each one's terms in ascending order, with how often each is said.
+    words: Vec<Option<Box<[u8]>>>,
+    previous: Vec<Option<K>>,
     free: Vec<u32>,
     /// Who came before, and who after. No key is smaller than none, so that a range can begin there.
     links: BTreeSet<(K, Option<K>)>,
-    /// Terms of all entries together, with repetitions.
+    /// Terms of all entries together.
     total_length: u64,
     /// Entries whose words are known.
     with_words: u32,
-}
-
-/// One of them.
-#[derive(Debug)]
-struct Entry<K> {
-    key: K,
-    previous: Option<K>,
-    /// Terms with repetitions.
-    length: u32,
-    /// The numbers of its terms in ascending order, with how often each is said.
-    words: Option<Box<[u8]>>,
 }
 
 impl<K: Copy + Ord + Hash> Entries<K> {
     pub(crate) fn new() -> Self {
         Self {
             numbers: HashMap::new(),
-            entries: Vec::new(),
+            keys: Vec::new(),
+            lengths: Vec::new(),
+            words: Vec::new(),
+            previous: Vec::new(),
             free: Vec::new(),
             links: BTreeSet::new(),
             total_length: 0,
@@ -68,33 +65,32 @@ impl<K: Copy + Ord + Hash> Entries<K> {
     }
 
     pub(crate) fn key(&self, number: u32) -> Option<K> {
-        Some(self.entries.get(number as usize)?.as_ref()?.key)
+        *self.keys.get(number as usize)?
     }
 
-    pub(crate) fn length(&self, number: u32) -> u32 {
-        self.entries.get(number as usize).and_then(Option::as_ref).map_or(0, |entry| entry.length)
+    /// How many terms an entry says. What is longer than can be counted is as long as that.
+    pub(crate) fn length(&self, number: u32) -> u16 {
+        self.lengths.get(number as usize).copied().unwrap_or(0)
     }
 
     pub(crate) fn has_words(&self, number: u32) -> bool {
-        let entry = self.entries.get(number as usize).and_then(Option::as_ref);
-        entry.is_some_and(|entry| entry.words.is_some())
+        self.words.get(number as usize).is_some_and(Option::is_some)
     }
 
     /// Every entry, in the order of its number.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, K)> + '_ {
-        let entries = self.entries.iter().enumerate();
-        entries.filter_map(|(number, entry)| Some((number as u32, entry.as_ref()?.key)))
+        let keys = self.keys.iter().enumerate();
+        keys.filter_map(|(number, key)| Some((number as u32, (*key)?)))
     }
 
     /// Those right before and right after an entry, as far as they are here.
     pub(crate) fn neighbours(&self, number: u32) -> [Option<u32>; 2] {
-        let Some(entry) = self.entries.get(number as usize).and_then(Option::as_ref) else {
-            return [None, None];
-        };
-        let before = entry.previous.and_then(|key| self.find(key));
+        let Some(key) = self.key(number) else { return [None, None] };
+        let before = self.previous.get(number as usize).copied().flatten();
+        let before = before.and_then(|before| self.find(before));
         // If several follow, the first of them.
-        let after = self.links.range((entry.key, None)..).next();
-        let after = after.filter(|(before, _)| *before == entry.key);
+        let after = self.links.range((key, None)..).next();
+        let after = after.filter(|(before, _)| *before == key);
         [before, after.and_then(|(_, after)| self.find((*after)?))]
     }
 
@@ -103,13 +99,15 @@ impl<K: Copy + Ord + Hash> Entries<K> {
         if let Some(number) = self.find(key) {
             return number;
         }
-        let entry = Some(Entry { key, previous: None, length: 0, words: None });
         let number = if let Some(number) = self.free.pop() {
-            self.entries[number as usize] = entry;
+            self.keys[number as usize] = Some(key);
             number
         } else {
-            self.entries.push(entry);
-            (self.entries.len() - 1) as u32
+            self.keys.push(Some(key));
+            self.lengths.push(0);
+            self.words.push(None);
+            self.previous.push(None);
+            (self.keys.len() - 1) as u32
         };
         self.numbers.insert(key, number);
         number
@@ -123,7 +121,7 @@ impl<K: Copy + Ord + Hash> Entries<K> {
         length: u32,
         previous: Option<K>,
     ) {
-        let Some(Some(entry)) = self.entries.get_mut(number as usize) else { return };
+        let (at, Some(key)) = (number as usize, self.key(number)) else { return };
         terms.sort_unstable_by_key(|term| term.entry);
         let mut bytes = Vec::with_capacity(terms.len() * 3);
         let mut last = 0;
@@ -135,12 +133,13 @@ impl<K: Copy + Ord + Hash> Entries<K> {
             }
             last = term.entry;
         }
-        entry.words = Some(bytes.into());
-        entry.length = length;
+        let length = u16::try_from(length).unwrap_or(u16::MAX);
+        self.words[at] = Some(bytes.into());
+        self.lengths[at] = length;
         // Nobody comes before itself.
-        entry.previous = previous.filter(|previous| *previous != entry.key);
-        if let Some(previous) = entry.previous {
-            self.links.insert((previous, Some(entry.key)));
+        self.previous[at] = previous.filter(|previous| *previous != key);
+        if let Some(previous) = self.previous[at] {
+            self.links.insert((previous, Some(key)));
         }
         self.total_length += u64::from(length);
         self.with_words += 1;
@@ -148,37 +147,38 @@ impl<K: Copy + Ord + Hash> Entries<K> {
 
     /// Forgets the words of an entry; its terms, if it had any.
     pub(crate) fn take_words(&mut self, number: u32) -> Vec<Posting> {
-        let Some(Some(entry)) = self.entries.get_mut(number as usize) else { return Vec::new() };
-        let Some(words) = entry.words.take() else { return Vec::new() };
-        self.total_length -= u64::from(entry.length);
+        let (at, Some(key)) = (number as usize, self.key(number)) else { return Vec::new() };
+        let Some(words) = self.words[at].take() else { return Vec::new() };
+        self.total_length -= u64::from(std::mem::take(&mut self.lengths[at]));
         self.with_words -= 1;
-        entry.length = 0;
-        if let Some(previous) = entry.previous.take() {
-            self.links.remove(&(previous, Some(entry.key)));
+        if let Some(previous) = self.previous[at].take() {
+            self.links.remove(&(previous, Some(key)));
         }
         terms(&words).collect()
     }
 
     /// The terms of an entry in the order of their numbers: a number, and how often.
     pub(crate) fn words(&self, number: u32) -> impl Iterator<Item = Posting> + '_ {
-        let entry = self.entries.get(number as usize).and_then(Option::as_ref);
-        terms(entry.and_then(|entry| entry.words.as_deref()).unwrap_or_default())
+        let words = self.words.get(number as usize).and_then(Option::as_deref);
+        terms(words.unwrap_or_default())
     }
 
     /// Removes an entry whose words are forgotten.
     pub(crate) fn remove(&mut self, number: u32) {
-        if let Some(entry) = self.entries.get_mut(number as usize).and_then(Option::take) {
-            self.numbers.remove(&entry.key);
+        if let Some(key) = self.keys.get_mut(number as usize).and_then(Option::take) {
+            self.numbers.remove(&key);
             self.free.push(number);
         }
     }
 
     /// Bytes on the heap, about.
     pub(crate) fn bytes(&self) -> usize {
-        let entries = self.entries.iter().flatten();
-        let within: usize = entries.map(|entry| entry.words.as_ref().map_or(0, |w| w.len())).sum();
+        let within: usize = self.words.iter().flatten().map(|words| words.len()).sum();
         within
-            + self.entries.capacity() * size_of::<Option<Entry<K>>>()
+            + self.keys.capacity() * size_of::<Option<K>>()
+            + self.lengths.capacity() * size_of::<u16>()
+            + self.words.capacity() * size_of::<Option<Box<[u8]>>>()
+            + self.previous.capacity() * size_of::<Option<K>>()
             + self.numbers.capacity() * 8 / 7 * (size_of::<(K, u32)>() + 1)
             + self.free.capacity() * size_of::<u32>()
             // A tree's nodes are two thirds full.

@@ -2,8 +2,9 @@
 //!
 //! The formula is that of Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and
 //! Beyond" (2009), with the logarithm kept positive, as Lucene has it. Passing over what cannot be
-//! among the best is MaxScore (Turtle and Flood, 1995). Invariant: the score of an entry is summed in
-//! the order of the terms' texts, so that it is the same number whatever the history of the index.
+//! among the best is MaxScore (Turtle and Flood, 1995). Invariant: what a term adds is a
+//! whole number of small units, so that a sum is the same in any order, and a score the same whatever
+//! the history of the index.
 
 use std::hash::Hash;
 
@@ -17,8 +18,12 @@ use crate::words::Terms;
 
 /// Terms of a question that are looked at: the rarest. A question is a sentence or two.
 pub(crate) const QUERY_TERMS_MAX: usize = 64;
-/// Sums in another order differ in their last digits: bounds are taken this much higher.
-const BOUND_SLACK: f32 = 1.0001;
+/// Entries that are scored together, list by list: their sums stay in the nearest cache.
+const WINDOW: usize = 2_048;
+/// Units of a score of 1. Of the most terms that are looked at, each at its best, the sum fits.
+const UNITS: f32 = (1_u32 << 20) as f32;
+/// What rounding can add to a part beyond its bound.
+const ROUNDING_UNITS: u32 = 8;
 
 /// A question, ready to score entries.
 #[derive(Debug)]
@@ -71,24 +76,22 @@ impl<'a> Scorer<'a> {
         self.terms.is_empty()
     }
 
-    fn part(&self, idf: f32, count: u8, length: f32) -> f32 {
-        let count = f32::from(count);
+    /// What a term adds, in units: of an entry that says it at least one.
+    fn part(&self, idf: f32, count: u8, length: u16) -> u32 {
+        let (count, length) = (f32::from(count), f32::from(length));
         let long = self.k1 * (1.0 - self.b + self.b * length / self.average_length);
-        idf * count * (self.k1 + 1.0) / (count + long)
+        let part = idf * count * (self.k1 + 1.0) / (count + long);
+        ((part * UNITS) as u32).max(1)
     }
 
     /// The score of any entry.
     pub(crate) fn score<K: Copy + Ord + Hash>(&self, entry: u32, entries: &Entries<K>) -> f32 {
-        let length = entries.length(entry) as f32;
-        let mut counts = [0_u8; QUERY_TERMS_MAX];
-        for word in entries.words(entry) {
-            let asked = self.terms.iter().position(|term| term.number == word.entry);
-            if let Some(at) = asked {
-                counts[at] = word.count;
-            }
-        }
-        let said = self.terms.iter().zip(counts).filter(|(_, count)| *count > 0);
-        said.map(|(term, count)| self.part(term.idf, count, length)).sum()
+        let length = entries.length(entry);
+        let parts = entries.words(entry).filter_map(|word| {
+            let term = self.terms.iter().find(|term| term.number == word.entry)?;
+            Some(self.part(term.idf, word.count, length))
+        });
+        of_units(parts.fold(0, u32::saturating_add))
     }
 
     /// The best so many of the entries that pass.
@@ -102,71 +105,94 @@ impl<'a> Scorer<'a> {
         let mut lists: Vec<List<'_>> = self.terms.iter().map(|term| self.list(term)).collect();
         // Those that can add least come first: soon they cannot make an entry one of the best by
         // themselves, and are looked up only for entries that others brought.
-        lists.sort_by(|a, b| a.bound.total_cmp(&b.bound));
-        let mut sum = 0.0;
+        lists.sort_by_key(|list| list.bound);
+        let mut sum = 0_u32;
         for list in &mut lists {
-            sum += list.bound;
+            sum = sum.saturating_add(list.bound);
             list.bound_up_to = sum;
         }
         let mut leading = 0;
-        while leading < lists.len() {
+        let mut sums = [0_u32; WINDOW];
+        while let Some(start) = next_entry(&lists[leading..]) {
+            let end = start.saturating_add(WINDOW as u32);
             let (looked_up, brought) = lists.split_at_mut(leading);
-            let postings = brought.iter().filter_map(|list| list.cursor.posting());
-            let Some(entry) = postings.map(|posting| posting.entry).min() else { break };
-            let length = entries.length(entry) as f32;
-            let mut score = 0.0;
             for list in brought {
-                if let Some(posting) = list.cursor.posting()
-                    && posting.entry == entry
-                {
-                    score += self.part(list.idf, posting.count, length);
+                while let Some(posting) = list.cursor.posting().filter(|one| one.entry < end) {
+                    let length = entries.length(posting.entry);
+                    let sum = &mut sums[(posting.entry - start) as usize];
+                    *sum = sum.saturating_add(self.part(list.idf, posting.count, length));
                     list.cursor.advance();
                 }
             }
-            let least = best.least();
-            let mut hopeless = false;
-            for list in looked_up.iter_mut().rev() {
-                hopeless = (score + list.bound_up_to) * BOUND_SLACK < least;
-                if hopeless {
-                    break;
+            for (entry, sum) in (start..end).zip(&mut sums) {
+                let score = std::mem::take(sum);
+                if score == 0 {
+                    continue;
                 }
-                list.cursor.seek(entry);
-                if let Some(posting) = list.cursor.posting()
-                    && posting.entry == entry
+                let least = best.least();
+                if let Some(score) = self.in_full(entry, score, looked_up, entries, least)
+                    && let Some(key) = entries.key(entry)
                 {
-                    score += self.part(list.idf, posting.count, length);
+                    best.offer(score, key, entry, filter);
                 }
             }
-            if hopeless || score * BOUND_SLACK < least {
-                continue;
-            }
-            if let Some(key) = entries.key(entry) {
-                best.offer(self.score(entry, entries), key, entry, filter);
-            }
             let least = best.least();
-            while leading < lists.len() && lists[leading].bound_up_to * BOUND_SLACK < least {
+            while leading < lists.len() && of_units(lists[leading].bound_up_to) < least {
                 leading += 1;
             }
         }
         best.into_sorted()
     }
 
+    /// The score of an entry with what `lists` add to what it has; none if it cannot reach `least`.
+    fn in_full<K: Copy + Ord + Hash>(
+        &self,
+        entry: u32,
+        mut score: u32,
+        lists: &mut [List<'_>],
+        entries: &Entries<K>,
+        least: f32,
+    ) -> Option<f32> {
+        for list in lists.iter_mut().rev() {
+            if of_units(score.saturating_add(list.bound_up_to)) < least {
+                return None;
+            }
+            list.cursor.seek(entry);
+            if let Some(posting) = list.cursor.posting().filter(|one| one.entry == entry) {
+                let part = self.part(list.idf, posting.count, entries.length(entry));
+                score = score.saturating_add(part);
+            }
+        }
+        let score = of_units(score);
+        (score >= least).then_some(score)
+    }
+
     fn list(&self, term: &Term<'a>) -> List<'a> {
         let bounds = term.postings.blocks().iter().map(|block| {
             let (count, length) = block.bounds();
-            self.part(term.idf, count, f32::from(length))
+            self.part(term.idf, count, length)
         });
-        let bound = bounds.fold(0.0, f32::max);
+        let bound = bounds.max().unwrap_or(0) + ROUNDING_UNITS;
         List { idf: term.idf, bound, bound_up_to: bound, cursor: Cursor::new(term.postings) }
     }
+}
+
+/// A score of so many units. Of two sums the greater is never less.
+fn of_units(units: u32) -> f32 {
+    units as f32 / UNITS
+}
+
+/// The first entry that any of the lists brings.
+fn next_entry(lists: &[List<'_>]) -> Option<u32> {
+    lists.iter().filter_map(|list| Some(list.cursor.posting()?.entry)).min()
 }
 
 /// The entries that say a term, with what it can add at most.
 #[derive(Debug)]
 struct List<'a> {
     idf: f32,
-    bound: f32,
+    bound: u32,
     /// What this one and those before it can add together.
-    bound_up_to: f32,
+    bound_up_to: u32,
     cursor: Cursor<'a>,
 }

@@ -14,6 +14,7 @@ use troupe_intent::cache::{Difference, Purpose, difference};
 
 use crate::index::Index;
 use crate::lexical::Scorer;
+use crate::vector::Wide;
 use crate::words::{Terms, terms};
 use crate::{Vector, semantic};
 
@@ -98,9 +99,10 @@ impl<K: Copy + Ord + Hash + Debug> Index<K> {
         }
         compared.sort_unstable_by_key(|ranked| ranked.key);
         compared.dedup_by_key(|ranked| ranked.key);
+        let wide = vector.map(Wide::of);
         let relate = |key: K, entry: u32| {
             let other = text_of(key)?;
-            let cosine = vector.and_then(|vector| self.rows.cosine(entry, vector));
+            let cosine = wide.as_ref().and_then(|wide| self.rows.cosine(entry, wide));
             let theirs = terms(other.as_ref(), None);
             let common = Common::of(&own, &theirs);
             let relation = relation(text, other.as_ref(), &common, cosine, settings)?;

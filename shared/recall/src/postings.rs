@@ -54,7 +54,13 @@ impl Postings {
         if at == self.blocks.len() {
             match self.blocks.last_mut() {
                 Some(last) if usize::from(last.count) < BLOCK_MAX => last.append(posting, length),
-                _ => self.blocks.push(Block::of(posting, length)),
+                _ => {
+                    // Most terms are said by one entry, and need no room for more.
+                    if self.blocks.is_empty() {
+                        self.blocks.reserve_exact(1);
+                    }
+                    self.blocks.push(Block::of(posting, length));
+                }
             }
             return;
         }

@@ -4,7 +4,7 @@
 //! growth copies nothing.
 
 use crate::sketch::{self, Sketch};
-use crate::vector::{Vector, dot};
+use crate::vector::{Vector, Wide};
 
 /// Rows in a piece.
 pub(crate) const PIECE_ROWS: usize = 1_024;
@@ -24,7 +24,7 @@ pub(crate) struct Piece {
     parts: Box<[i8]>,
     /// 1 ÷ the length of each; 0 is an empty row.
     scales: Box<[f32]>,
-    sketches: Box<[u64]>,
+    sketches: Box<[u32]>,
     count: usize,
 }
 
@@ -84,10 +84,10 @@ impl Rows {
     }
 
     /// The cosine of a row with `query`; `None` for an empty one, or one of another kind.
-    pub(crate) fn cosine(&self, row: u32, query: &Vector) -> Option<f32> {
+    pub(crate) fn cosine(&self, row: u32, query: &Wide) -> Option<f32> {
         let (piece, at) = self.piece(row)?;
         let fits = piece.scales[at] > 0.0 && query.dimensions() == self.dimensions;
-        fits.then(|| piece.cosine(at, self.dimensions, query))
+        fits.then(|| piece.cosine(at, query))
     }
 
     /// The pieces, each with its first row.
@@ -98,7 +98,7 @@ impl Rows {
 
     /// Bytes on the heap.
     pub(crate) fn bytes(&self) -> usize {
-        let a_row = self.dimensions + size_of::<f32>() + sketch::words(self.dimensions) * 8;
+        let a_row = self.dimensions + size_of::<f32>() + sketch::words(self.dimensions) * 4;
         self.pieces.iter().flatten().count() * PIECE_ROWS * a_row
             + self.pieces.capacity() * size_of::<Option<Piece>>()
     }
@@ -122,29 +122,28 @@ impl Piece {
     fn write(&mut self, at: usize, parts: &[i8], scale: f32) {
         self.parts[at * parts.len()..(at + 1) * parts.len()].copy_from_slice(parts);
         self.scales[at] = scale;
-        let sketch = Sketch::of(parts);
-        let words = sketch.words().len();
-        let place = &mut self.sketches[at * words..(at + 1) * words];
-        // An empty row has an empty sketch, not that of zeros.
-        place.copy_from_slice(sketch.words());
-        if scale <= 0.0 {
-            place.fill(0);
+        if scale > 0.0 {
+            Sketch::of(parts).write(&mut self.sketches, PIECE_ROWS, at);
+        } else {
+            self.sketches.iter_mut().skip(at).step_by(PIECE_ROWS).for_each(|word| *word = 0);
         }
     }
 
-    /// For each row: whether it is not empty.
+    /// Whether a row is not empty.
     pub(crate) fn is_there(&self, at: usize) -> bool {
         self.scales[at] > 0.0
     }
 
     /// The cosine of a row that is not empty with a vector of as many dimensions.
-    pub(crate) fn cosine(&self, at: usize, dimensions: usize, query: &Vector) -> f32 {
-        let parts = &self.parts[at * dimensions..(at + 1) * dimensions];
-        dot(parts, query.parts()) as f32 * self.scales[at] * query.scale()
+    pub(crate) fn cosine(&self, at: usize, query: &Wide) -> f32 {
+        let dimensions = query.dimensions();
+        query.dot(&self.parts[at * dimensions..(at + 1) * dimensions])
+            * self.scales[at]
+            * query.scale()
     }
 
-    /// How many signs of each row differ from those of `query`, in the order of the rows.
-    pub(crate) fn distances(&self, query: &Sketch, distances: &mut Vec<u16>) {
+    /// How many signs of each row differ from those of `query`.
+    pub(crate) fn distances(&self, query: &Sketch, distances: &mut [u32; PIECE_ROWS]) {
         query.distances(&self.sketches, distances);
     }
 }

@@ -11,8 +11,9 @@ use crate::best::Best;
 use crate::index::Index;
 use crate::lexical::Scorer;
 use crate::semantic;
+use crate::vector::Wide;
 use crate::words::terms;
-use crate::{Found, Hit, Parts, Query, RESULTS_MAX, Scan, Vector};
+use crate::{Found, Hit, Parts, Query, RESULTS_MAX, Scan};
 
 /// An entry that may be a result.
 #[derive(Debug, Clone, Copy)]
@@ -58,15 +59,16 @@ impl<K: Copy + Ord + Hash + Debug> Index<K> {
         };
         let bm25_max = lexical.first().map_or(0.0, |best| best.score);
         let cosine_max = near.first().map_or(0.0, |best| best.score);
+        let wide = query.vector.map(Wide::of);
         let mut candidates = Candidates::new();
         for ranked in lexical.iter().chain(&near) {
             candidates.entry(ranked.entry).or_insert_with(|| {
-                self.candidate(ranked.entry, ranked.key, ranked.prior, &scorer, query.vector)
+                self.candidate(ranked.entry, ranked.key, ranked.prior, &scorer, wide.as_ref())
             });
         }
         let weight = if self.entries.has_links() { settings.neighbour_weight } else { 0.0 };
         if weight > 0.0 {
-            self.add_neighbours(&mut candidates, &scorer, query.vector, &mut filter);
+            self.add_neighbours(&mut candidates, &scorer, wide.as_ref(), &mut filter);
         }
         let relation = Relation { bm25_max, cosine_max, both: scan != Scan::None };
         for candidate in candidates.values_mut() {
@@ -102,13 +104,13 @@ impl<K: Copy + Ord + Hash + Debug> Index<K> {
         key: K,
         prior: f32,
         scorer: &Scorer<'_>,
-        vector: Option<&Vector>,
+        wide: Option<&Wide>,
     ) -> Candidate<K> {
         Candidate {
             key,
             prior,
             bm25: scorer.score(entry, &self.entries),
-            cosine: vector.and_then(|vector| self.rows.cosine(entry, vector)),
+            cosine: wide.and_then(|wide| self.rows.cosine(entry, wide)),
             neighbours: self.entries.neighbours(entry),
             lexical: 0.0,
             semantic: 0.0,
@@ -121,7 +123,7 @@ impl<K: Copy + Ord + Hash + Debug> Index<K> {
         &self,
         candidates: &mut Candidates<K>,
         scorer: &Scorer<'_>,
-        vector: Option<&Vector>,
+        wide: Option<&Wide>,
         filter: &mut impl FnMut(K) -> Option<f32>,
     ) {
         let around = candidates.values().flat_map(|candidate| candidate.neighbours);
@@ -134,7 +136,7 @@ impl<K: Copy + Ord + Hash + Debug> Index<K> {
             }
             let Some(key) = self.entries.key(entry) else { continue };
             if let Some(prior) = filter(key) {
-                candidates.insert(entry, self.candidate(entry, key, prior, scorer, vector));
+                candidates.insert(entry, self.candidate(entry, key, prior, scorer, wide));
             }
         }
     }

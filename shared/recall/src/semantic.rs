@@ -6,6 +6,7 @@ use crate::best::{Best, Ranked};
 use crate::entries::Entries;
 use crate::rows::{PIECE_ROWS, Rows};
 use crate::sketch::Sketch;
+use crate::vector::Wide;
 use crate::{Scan, Settings, Vector};
 
 /// The nearest so many of the entries that pass, with their cosines, and how they were found.
@@ -34,10 +35,11 @@ fn exact<K: Copy + Ord + Hash>(
     room: usize,
     filter: &mut impl FnMut(K) -> Option<f32>,
 ) -> Vec<Ranked<K>> {
+    let query = Wide::of(query);
     let mut best = Best::new(room);
     for (first, piece) in rows.pieces() {
         for at in (0..PIECE_ROWS).filter(|at| piece.is_there(*at)) {
-            let cosine = piece.cosine(at, rows.dimensions(), query);
+            let cosine = piece.cosine(at, &query);
             if cosine < best.least() {
                 continue;
             }
@@ -60,24 +62,27 @@ fn sketched<K: Copy + Ord + Hash>(
 ) -> Vec<Ranked<K>> {
     let sketch = Sketch::of(query.parts());
     let mut near = Best::new(rescored);
-    let mut distances = Vec::with_capacity(PIECE_ROWS);
+    let mut distances = [0; PIECE_ROWS];
+    let mut farthest = f32::INFINITY;
     for (first, piece) in rows.pieces() {
         piece.distances(&sketch, &mut distances);
         for (at, distance) in distances.iter().enumerate() {
-            // Fewer signs that differ are better.
-            let score = -f32::from(*distance);
-            if score < near.least() || !piece.is_there(at) {
+            let distance = *distance as f32;
+            if distance > farthest || !piece.is_there(at) {
                 continue;
             }
             let entry = first + at as u32;
             if let Some(key) = entries.key(entry) {
-                near.offer(score, key, entry, filter);
+                // Fewer signs that differ are better.
+                near.offer(-distance, key, entry, filter);
+                farthest = -near.least();
             }
         }
     }
+    let query = Wide::of(query);
     let mut best = Best::new(room);
     for candidate in near.into_sorted() {
-        if let Some(cosine) = rows.cosine(candidate.entry, query) {
+        if let Some(cosine) = rows.cosine(candidate.entry, &query) {
             // What passed the filter once passes it again.
             best.offer(cosine, candidate.key, candidate.entry, &mut |_| Some(candidate.prior));
         }

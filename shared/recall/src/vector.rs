@@ -69,9 +69,41 @@ impl Vector {
     }
 }
 
-/// The sum of the products. Below 2³¹ for any two vectors.
-pub(crate) fn dot(one: &[i8], other: &[i8]) -> i32 {
-    one.iter().zip(other).map(|(a, b)| i32::from(i16::from(*a) * i16::from(*b))).sum()
+/// The sum of the products. Below 2³¹ for any two vectors, so nothing wraps.
+fn dot(one: &[i8], other: &[i8]) -> i32 {
+    let products = one.iter().zip(other).map(|(a, b)| i32::from(*a) * i32::from(*b));
+    products.fold(0, i32::wrapping_add)
+}
+
+/// A vector that is compared with many, in the width in which processors multiply.
+#[derive(Debug)]
+pub(crate) struct Wide {
+    parts: Vec<i16>,
+    scale: f32,
+}
+
+impl Wide {
+    pub(crate) fn of(vector: &Vector) -> Self {
+        Self {
+            parts: vector.parts.iter().map(|part| (*part).into()).collect(),
+            scale: vector.scale,
+        }
+    }
+
+    pub(crate) fn dimensions(&self) -> usize {
+        self.parts.len()
+    }
+
+    pub(crate) fn scale(&self) -> f32 {
+        self.scale
+    }
+
+    /// The sum of the products with a vector of as many numbers.
+    pub(crate) fn dot(&self, parts: &[i8]) -> f32 {
+        let products =
+            parts.iter().zip(&self.parts).map(|(a, b)| i32::from(i16::from(*a)) * i32::from(*b));
+        products.fold(0, i32::wrapping_add) as f32
+    }
 }
 
 impl Serialize for Vector {
