@@ -49,6 +49,7 @@ impl<'a> Scorer<'a> {
         dictionary: &'a Dictionary,
         entries: &Entries<K>,
         settings: &Settings,
+        terms_max: usize,
     ) -> Self {
         let all = f64::from(entries.with_words());
         let known = terms.counted.iter().filter_map(|(text, _)| {
@@ -59,11 +60,11 @@ impl<'a> Scorer<'a> {
             Some(Term { number, idf, postings })
         });
         let mut terms: Vec<Term<'a>> = known.collect();
-        if terms.len() > QUERY_TERMS_MAX {
+        if terms.len() > terms_max {
             // The rarest; of equally rare ones those that come first, whatever their numbers are.
             let mut rare: Vec<usize> = (0..terms.len()).collect();
             rare.sort_by_key(|at| (terms[*at].postings.count(), *at));
-            let kept: Vec<usize> = rare.into_iter().take(QUERY_TERMS_MAX).collect();
+            let kept: Vec<usize> = rare.into_iter().take(terms_max).collect();
             let mut at = 0..;
             terms.retain(|_| at.next().is_some_and(|at| kept.contains(&at)));
         }

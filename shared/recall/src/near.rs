@@ -22,6 +22,9 @@ use crate::{Vector, semantic};
 pub const NEAR_MAX: usize = 8;
 /// Entries that are compared, from each of words and vectors.
 const COMPARED_MAX: usize = 16;
+/// Terms by which they are found, the rarest: what says the same says nearly all of them, and this is
+/// asked with every write.
+const LOOKED_UP_MAX: usize = 12;
 /// Terms that two texts must share to be about the same.
 const SHARED_MIN: usize = 2;
 
@@ -89,7 +92,8 @@ impl<K: Copy + Ord + Hash + Debug> Index<K> {
     ) -> Vec<Near<K>> {
         let own = terms(text, None);
         let mut passes = |key| filter(key).then_some(1.0);
-        let scorer = Scorer::new(&own, &self.dictionary, &self.entries, &self.settings);
+        let scorer =
+            Scorer::new(&own, &self.dictionary, &self.entries, &self.settings, LOOKED_UP_MAX);
         let mut compared = scorer.best(&self.entries, COMPARED_MAX, &mut passes);
         if let Some(vector) = vector {
             let (rows, entries) = (&self.rows, &self.entries);

@@ -9,7 +9,7 @@ use std::hash::Hash;
 
 use crate::best::Best;
 use crate::index::Index;
-use crate::lexical::Scorer;
+use crate::lexical::{QUERY_TERMS_MAX, Scorer};
 use crate::semantic;
 use crate::vector::Wide;
 use crate::words::terms;
@@ -43,7 +43,8 @@ impl<K: Copy + Ord + Hash + Debug> Index<K> {
             return self.by_prior(start, end, &mut filter);
         }
         let settings = &self.settings;
-        let scorer = Scorer::new(&terms, &self.dictionary, &self.entries, settings);
+        let scorer =
+            Scorer::new(&terms, &self.dictionary, &self.entries, settings, QUERY_TERMS_MAX);
         // One more than the page, to know whether there is another.
         let room = settings.candidates_min.max(settings.candidates_per_result * (end + 1));
         let lexical = if scorer.is_empty() {
