@@ -7,6 +7,7 @@
 
 mod value;
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::hash::Hash;
 
@@ -104,7 +105,15 @@ impl<K: Copy + Ord + Hash + Debug> Index<K> {
         compared.sort_unstable_by_key(|ranked| ranked.key);
         compared.dedup_by_key(|ranked| ranked.key);
         let wide = vector.map(Wide::of);
+        let numbers: BTreeSet<u32> =
+            own.counted.iter().filter_map(|(term, _)| self.dictionary.find(term)).collect();
         let relate = |key: K, entry: u32| {
+            // What is far by its terms alone is not read: nearly everything, with every write.
+            let words = self.entries.words(entry);
+            let shared = words.filter(|word| numbers.contains(&word.entry)).count();
+            if !may_be_near(shared, own.counted.len(), settings) {
+                return None;
+            }
             let other = text_of(key)?;
             let cosine = wide.as_ref().and_then(|wide| self.rows.cosine(entry, wide));
             let theirs = terms(other.as_ref(), None);
@@ -118,6 +127,12 @@ impl<K: Copy + Ord + Hash + Debug> Index<K> {
         near.truncate(NEAR_MAX);
         near
     }
+}
+
+/// Whether a text of so many terms can be near one that shares so many of them.
+fn may_be_near(shared: usize, own: usize, settings: &NearSettings) -> bool {
+    let least = settings.duplicate_overlap.min(1.0 - 2.0 * settings.contradiction_difference);
+    own - shared.min(own) <= 1 || shared as f32 >= own as f32 * least
 }
 
 /// How many terms two texts share, and how many each has for itself.
@@ -167,15 +182,18 @@ fn relation(
 ) -> Option<Relation> {
     let contradicts = common.nearly_all(settings.contradiction_difference)
         && cosine.is_none_or(|cosine| cosine >= settings.contradiction_cosine);
+    let overlap_min = match cosine {
+        Some(_) => settings.duplicate_overlap,
+        None => settings.duplicate_overlap_without,
+    };
+    let near = cosine.is_none_or(|cosine| cosine >= settings.duplicate_cosine)
+        && common.overlap() >= overlap_min;
+    // To compare word for word is a hundred times the work of all above.
+    if !(near || contradicts) {
+        return None;
+    }
     match difference(one, other, Purpose::Route) {
-        None => {
-            let overlap_min = match cosine {
-                Some(_) => settings.duplicate_overlap,
-                None => settings.duplicate_overlap_without,
-            };
-            let near = cosine.is_none_or(|cosine| cosine >= settings.duplicate_cosine);
-            (near && common.overlap() >= overlap_min).then_some(Relation::Duplicate)
-        }
+        None => near.then_some(Relation::Duplicate),
         // Too long to be read word for word: the same only if nothing at all differs.
         Some(Difference::Unknown) => common.equal.then_some(Relation::Duplicate),
         Some(Difference::Numbers) => (contradicts && value::differs(one, other))
