@@ -33,7 +33,8 @@ pub struct Config {
     pub max_resident_bytes_per_shard: usize,
     /// Working memory deletes itself after so long, where nothing else is said.
     pub working_ttl_ms: u64,
-    /// Counts of reads go to the log so often: those since are lost in a crash.
+    /// Counts of reads go to the log so often (within a minute where nobody writes): those since are lost
+    /// in a crash.
     pub read_flush_ms: u64,
     /// Who may delete what others wrote, and set quotas; `operator` where nobody is named.
     pub admins: Vec<Name>,

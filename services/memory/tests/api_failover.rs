@@ -19,8 +19,8 @@ const ENTRIES: usize = 300;
 
 fn replica(nats: &NatsServer, valkey: &ValkeyServer) -> Proc {
     Proc::build("memory", env!("CARGO_BIN_EXE_troupe-memory"))
-        .args(["--nats-url", &nats.url(), "--redis-url", &valkey.url()])
-        .args(["--admin-listen", "127.0.0.1:0", "--set", "shards=2"])
+        .args(["--nats-url", &nats.url(), "--admin-listen", "127.0.0.1:0"])
+        .args(["--set", &format!("redis.url={}", valkey.url())])
         .start()
         .unwrap()
 }
@@ -43,8 +43,7 @@ async fn insist(bus: &Bus, number: usize) -> MemoryId {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_nine_of_everything_in_the_middle_of_writing_loses_nothing() {
-    let (nats, valkey) =
-        (NatsServer::start().await.unwrap(), ValkeyServer::start().await.unwrap());
+    let (nats, valkey) = (NatsServer::start().await.unwrap(), ValkeyServer::start().await.unwrap());
     let mut replicas = [replica(&nats, &valkey), replica(&nats, &valkey)];
     let written = Arc::new(AtomicUsize::new(0));
     let writers: Vec<_> = (0..3)

@@ -64,7 +64,7 @@ async fn outcomes_of_tasks_are_remembered_with_their_attempts() {
     let fleet = fleet().await;
     let ann = agent(&fleet.stage, "ann").await;
     let task = json!({"title": "migrate the invoices table", "required_role": "implementer",
-        "max_retries": 3, "backoff": {"base_ms": 1, "max_ms": 1}});
+        "max_retries": 3, "backoff": {"initial_ms": 1, "max_ms": 1, "multiplier": 1.0}});
     call::<Create>(&ann, task).await.unwrap();
     let first = take(&ann).await;
     let failed = json!({"task_id": first.task.id, "epoch": first.task.epoch,
@@ -117,9 +117,11 @@ async fn with_the_model_meaning_is_found_where_no_word_is_the_same() {
     let mut stage = Stage::with(config, 1).await;
     let ada = stage.bus("ada").await;
     let wanted = fact(&ada, "The vehicle would not start because its battery was empty.").await;
-    for other in ["Lunch is served at noon.", "The meeting was moved to Friday.",
-        "Our logo is blue and white."]
-    {
+    for other in [
+        "Lunch is served at noon.",
+        "The meeting was moved to Friday.",
+        "Our logo is blue and white.",
+    ] {
         fact(&ada, other).await;
     }
     eventually("vectors", std::time::Duration::from_mins(2), || async {

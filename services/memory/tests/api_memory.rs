@@ -138,10 +138,8 @@ async fn what_is_said_again_is_counted_and_a_repeated_command_is_one_entry() {
     .await;
     assert_eq!((again.id, again.created), (id.clone(), false));
     assert_eq!(get(&ada, &id).await.duplicates, 1);
-    let options = CallOptions {
-        command_id: Some("once".to_owned()),
-        ..CallOptions::within(PATIENCE)
-    };
+    let options =
+        CallOptions { command_id: Some("once".to_owned()), ..CallOptions::within(PATIENCE) };
     let request: CreateMemoryRequest =
         serde_json::from_value(json!({"content": "written once", "type": "working"})).unwrap();
     let first = ada.call_with::<CreateMemory>(&request, &options).await.unwrap();
@@ -159,7 +157,8 @@ async fn what_is_said_again_is_counted_and_a_repeated_command_is_one_entry() {
 async fn contradictions_are_marked_on_both_sides_and_settled_when_one_goes() {
     let stage = Stage::start().await;
     let ada = stage.bus("ada").await;
-    let one = fact(&ada, "The payment service retries failed calls 3 times before giving up.").await;
+    let one =
+        fact(&ada, "The payment service retries failed calls 3 times before giving up.").await;
     let other = create(
         &ada,
         json!({"content": "The payment service retries failed calls 5 times before giving up.",
@@ -180,7 +179,8 @@ async fn an_update_names_the_revision_it_has_read_and_only_the_author_updates() 
     let stage = Stage::start().await;
     let (ada, bob) = (stage.bus("ada").await, stage.bus("bob").await);
     let id = fact(&ada, "The cache holds a thousand entries.").await;
-    let update = |revision: u64, content: &str| json!({"id": id, "revision": revision, "content": content});
+    let update =
+        |revision: u64, content: &str| json!({"id": id, "revision": revision, "content": content});
     let fault = call::<UpdateMemory>(&bob, update(1, "nonsense")).await.unwrap_err();
     assert_eq!(fault.code, Code::PermissionDenied);
     let receipt =
@@ -257,7 +257,8 @@ async fn traces_and_consensus_are_found_by_what_they_say() {
 async fn working_memory_deletes_itself() {
     let stage = Stage::start().await;
     let ada = stage.bus("ada").await;
-    let note = create(&ada, json!({"content": "half way", "type": "working", "ttl_ms": 1000})).await;
+    let note =
+        create(&ada, json!({"content": "half way", "type": "working", "ttl_ms": 1000})).await;
     assert!(note.expires_at.is_some());
     troupe_testkit::eventually("it is gone", PATIENCE, || async {
         let gone = call::<GetMemory>(&ada, json!({"id": note.id})).await;
@@ -276,16 +277,15 @@ async fn quotas_hold_and_only_admins_set_them() {
     assert_eq!(fault.code, Code::PermissionDenied);
     let info = call::<PutQuota>(&admin, quota).await.unwrap().namespace;
     assert_eq!((info.max_entries, info.entries), (2, 0));
-    let note = |text: &str| json!({"content": text, "type": "semantic", "namespace": "fleet/small"});
+    let note =
+        |text: &str| json!({"content": text, "type": "semantic", "namespace": "fleet/small"});
     create(&ada, note("first of all")).await;
     create(&ada, note("second best")).await;
     let fault = call::<CreateMemory>(&ada, note("third wheel")).await.unwrap_err();
     assert_eq!(fault.code, Code::ResourceExhausted);
     assert_eq!(fault.details["limit"], "max_entries_per_namespace");
-    let namespaces = ada
-        .call::<ListNamespaces>(&troupe_contract::registry::Empty {})
-        .await
-        .unwrap();
+    let namespaces =
+        ada.call::<ListNamespaces>(&troupe_contract::registry::Empty {}).await.unwrap();
     assert_eq!((namespaces.total, namespaces.namespaces[0].entries), (1, 2));
 }
 
@@ -301,7 +301,8 @@ async fn an_export_is_imported_once_and_says_no_more_of_trust_than_it_may() {
     let first = call::<ImportMemories>(&bob, request.clone()).await.unwrap();
     let second = call::<ImportMemories>(&bob, request).await.unwrap();
     assert_eq!((first.imported, second.imported, second.skipped), (1, 0, 1));
-    let copy = call::<GetMemory>(&bob, json!({"id": id, "namespace": "copy"})).await.unwrap().memory;
+    let copy =
+        call::<GetMemory>(&bob, json!({"id": id, "namespace": "copy"})).await.unwrap().memory;
     assert_eq!(copy.trust_level, TrustLevel::Untrusted);
     assert_eq!(copy.content.as_deref(), Some("The build needs four gigabytes."));
     assert_eq!(stats(&ada).await.entries, 2);

@@ -8,15 +8,16 @@ use std::time::Duration;
 
 use serde_json::json;
 use stage::*;
+use troupe_bus::Call;
 use troupe_bus::port::{EVERYTHING, Log};
 use troupe_contract::memory::*;
 use troupe_contract::{Service, stream};
-use troupe_domain::Code;
 use troupe_domain::memory::{MemoryId, MemoryStatus, MemoryTier};
-use troupe_memory::Config;
+use troupe_domain::{Code, Fault};
 use troupe_memory::config::{ColdConfig, TierConfig};
+use troupe_memory::{Config, Replica};
 use troupe_runtime::config::Address;
-use troupe_testkit::{ValkeyServer, eventually};
+use troupe_testkit::{Proc, ValkeyServer, eventually};
 
 /// Words that are nowhere else.
 const SECRET: &str = "quizzaciously";
@@ -133,12 +134,9 @@ async fn what_is_deleted_leaves_no_trace_in_any_tier() {
     // One that is cold, beside others in its segment; one that is hot; one that was both.
     let cold = note(&ada, &format!("cold {SECRET} in the archive"), 0.1).await;
     let other = note(&ada, "a neighbour that stays where it is", 0.1).await;
-    let hot = create(
-        &ada,
-        json!({"content": format!("hot {SECRET} at hand"), "type": "working"}),
-    )
-    .await
-    .id;
+    let hot = create(&ada, json!({"content": format!("hot {SECRET} at hand"), "type": "working"}))
+        .await
+        .id;
     until_in(&ada, &cold, MemoryTier::Cold).await;
     until_in(&ada, &other, MemoryTier::Cold).await;
     let client = redis::Client::open(valkey.url()).unwrap();
@@ -199,38 +197,59 @@ async fn what_is_deleted_leaves_no_trace_in_any_tier() {
     assert_eq!(read.memory.content.as_deref(), Some("a neighbour that stays where it is"));
 }
 
+/// What a replica answers itself, whichever replica a caller would meet.
+async fn answered_by(replica: &Replica, id: &MemoryId) -> Result<GetMemoryReply, Fault> {
+    let call = Call {
+        caller: name("ada"),
+        request: MemoryRef { id: id.clone(), namespace: None },
+        command_id: None,
+        deadline: tokio::time::Instant::now() + PATIENCE,
+        trace: None,
+    };
+    troupe_memory::handlers::reading::get(replica.memories(), call).await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hot_copy_is_served_and_said_to_be_one_while_nobody_owns_the_namespace() {
+async fn a_hot_copy_is_served_and_said_to_be_one_while_the_owner_does_not_answer() {
     let valkey = ValkeyServer::start().await.unwrap();
-    let mut stage = Stage::with(with_redis(lexical(), &valkey), 1).await;
+    let config = Config { shards: 1, ..with_redis(lexical(), &valkey) };
+    let mut stage = Stage::with(config, 0).await;
+    let owner = Proc::build("memory", env!("CARGO_BIN_EXE_troupe-memory"))
+        .args(["--nats-url", &stage.nats.url(), "--admin-listen", "127.0.0.1:0"])
+        .args(["--set", "shards=1", "--set", &format!("redis.url={}", valkey.url())])
+        .start()
+        .unwrap();
     let ada = stage.bus("ada").await;
-    let id = create(&ada, json!({"content": "at hand", "type": "working"})).await.id;
+    let id = eventually("the owner to be there", PATIENCE, || async {
+        let note = json!({"content": "at hand", "type": "working"});
+        call::<CreateMemory>(&ada, note).await.ok().map(|receipt| receipt.id)
+    })
+    .await;
+    // Chance decides who should own it; it is to be the other.
+    stage.add_replica().await;
+    while stage.replicas[0].router().find(0).is_some() {
+        stage.replicas.remove(0).drain().await;
+        stage.add_replica().await;
+    }
+    let answer = answered_by(&stage.replicas[0], &id).await.unwrap();
+    assert!(answer.complete, "the owner answers");
     let client = redis::Client::open(valkey.url()).unwrap();
     let redis = client.get_multiplexed_async_connection().await.unwrap();
-    eventually("a hot copy", PATIENCE, || {
-        let mut redis = redis.clone();
+    eventually("a hot copy, and a way to it", PATIENCE, || {
+        let (mut redis, hot) = (redis.clone(), stage.replicas[0].memories().hot.clone());
         async move {
             let keys: Vec<String> =
                 redis::cmd("KEYS").arg("*memory*").query_async(&mut redis).await.ok()?;
-            (!keys.is_empty()).then_some(())
+            (!keys.is_empty() && hot.unwrap().is_healthy()).then_some(())
         }
     })
     .await;
-    let owner = get(&ada, &id).await;
-    // As during a failover: the replica answers, and nobody owns the shards.
-    let shards = stage.replicas[0].router().local();
-    for shard in &shards {
-        stage.replicas[0].router().remove(shard.number());
-    }
-    let read = call::<GetMemory>(&ada, json!({ "id": id })).await.unwrap();
-    assert!(!read.complete, "it is a copy");
-    assert_eq!(read.source, MemoryTier::Hot);
-    assert_eq!(read.memory.content, owner.content);
-    for shard in shards {
-        stage.replicas[0].router().add(shard);
-    }
-    assert!(call::<GetMemory>(&ada, json!({ "id": id })).await.unwrap().complete);
-    stage.replicas.clear();
+    owner.pause().unwrap();
+    let answer = answered_by(&stage.replicas[0], &id).await.unwrap();
+    assert!(!answer.complete, "it is a copy");
+    assert_eq!(answer.source, MemoryTier::Hot);
+    assert_eq!(answer.memory.content.as_deref(), Some("at hand"));
+    owner.resume().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -239,10 +258,8 @@ async fn a_dead_redis_and_a_broken_cold_tier_hold_nothing_up_and_are_said() {
     let valkey = ValkeyServer::start().await.unwrap();
     let stage = Stage::with(with_redis(cooling(folder.path()), &valkey), 1).await;
     let ada = stage.bus("ada").await;
-    eventually("Redis to be there", PATIENCE, || async {
-        stats(&ada).await.hot.then_some(())
-    })
-    .await;
+    eventually("Redis to be there", PATIENCE, || async { stats(&ada).await.hot.then_some(()) })
+        .await;
     valkey.kill9().unwrap();
     // A file stands where the namespace's folder must be.
     std::fs::write(folder.path().join("default"), b"in the way").unwrap();
@@ -255,7 +272,8 @@ async fn a_dead_redis_and_a_broken_cold_tier_hold_nothing_up_and_are_said() {
         (!stats.hot && stats.hot_error.is_some() && stats.cold_error.is_some()).then_some(())
     })
     .await;
-    assert_eq!(search(&ada, json!({"query": "remembered", "limit": 50})).await.results.len(), 20);
+    let ask = json!({"query": "remembered", "type": "episodic", "limit": 50});
+    assert_eq!(search(&ada, ask).await.results.len(), 20);
     std::fs::remove_file(folder.path().join("default")).unwrap();
     valkey.restart().await.unwrap();
     eventually("both to be back", Duration::from_secs(60), || async {

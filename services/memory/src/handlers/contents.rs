@@ -42,7 +42,8 @@ impl Memories {
             Ok(read) => read,
             Err(why) => return vec![format!("the cold tier: {why}")],
         };
-        let (mut missing, mut damaged): (Vec<String>, Vec<MemoryId>) = Default::default();
+        let mut missing: Vec<String> = Vec::new();
+        let mut damaged: Vec<MemoryId> = Vec::new();
         for ((index, _), line) in cold.into_iter().zip(read) {
             let one = &mut found[index];
             match line.map(|line| serde_json::from_slice::<Line>(&line)) {

@@ -19,7 +19,7 @@ pub async fn stats(memories: &Memories, call: Call<Empty>) -> Result<MemoryStati
     }
     let status = memories.embedder.as_ref().map(troupe_embedding::Embedder::status);
     let ready = status.as_ref().is_some_and(|status| status.model().is_some());
-    all.search = if ready { "hybrid" } else { "lexical" }.to_owned();
+    all.search.push_str(if ready { "hybrid" } else { "lexical" });
     all.model_error = match status {
         Some(Status::Ready(_)) => None,
         Some(status) => Some(status.to_string()),

@@ -6,7 +6,7 @@ use troupe_contract::memory::{
     RefusedImport,
 };
 use troupe_domain::limits::{MAX_MOVED_BYTES, MAX_MOVED_MEMORIES};
-use troupe_domain::memory::Memory;
+use troupe_domain::memory::{ExpertConsensus, Memory, MemoryDetails};
 use troupe_domain::{Code, Fault};
 
 use super::reading::page;
@@ -41,6 +41,18 @@ pub async fn export(
     Ok(ExportPage { memories, next_after })
 }
 
+/// Agreement is what the votes say, whatever an export says of them.
+fn recount(entry: &mut Memory) {
+    entry.details = match entry.details.take() {
+        Some(MemoryDetails::ExpertConsensus(consensus)) => {
+            let ExpertConsensus { question, task_type, votes, .. } = consensus;
+            let counted = ExpertConsensus::of(question, task_type, votes);
+            counted.map(MemoryDetails::ExpertConsensus)
+        }
+        details => details,
+    };
+}
+
 /// `memory.import`
 pub async fn import(
     memories: &Memories,
@@ -63,6 +75,7 @@ pub async fn import(
     let mut refused = Vec::new();
     let mut good: Vec<Memory> = Vec::with_capacity(entries.len());
     for mut entry in entries {
+        recount(&mut entry);
         match check_imported(&entry) {
             Ok(()) => {
                 let content = entry.content.as_deref().unwrap_or_default();

@@ -29,7 +29,8 @@ pub async fn search(
 ) -> Result<MemorySearchReply, Fault> {
     check_search(&call.request)?;
     let until = deadline(&call);
-    let searching = wanted(call.request, USUAL_RESULTS)?;
+    let reader = Some(call.caller);
+    let searching = Searching { reader, ..wanted(call.request, USUAL_RESULTS)? };
     find(memories, searching, until).await
 }
 
@@ -55,7 +56,8 @@ pub async fn search_consensus(
     };
     check_search(&request)?;
     let consensus = Some((task_type, least));
-    let searching = Searching { consensus, ..wanted(request, USUAL_RESULTS)? };
+    let reader = Some(call.caller);
+    let searching = Searching { consensus, reader, ..wanted(request, USUAL_RESULTS)? };
     find(memories, searching, until).await
 }
 
@@ -74,7 +76,8 @@ pub async fn suggest(
         limit,
         ..MemorySearchRequest::default()
     };
-    let searching = Searching { not_task: task_id, ..wanted(request, USUAL_SUGGESTIONS)? };
+    let (reader, not_task) = (Some(call.caller), task_id);
+    let searching = Searching { reader, not_task, ..wanted(request, USUAL_SUGGESTIONS)? };
     find(memories, searching, until).await
 }
 
@@ -98,6 +101,7 @@ fn wanted(request: MemorySearchRequest, usual: usize) -> Result<Searching, Fault
         vector: None,
         model: None,
         consensus: None,
+        reader: None,
         not_task: None,
         offset,
         limit,

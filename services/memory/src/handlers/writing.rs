@@ -6,8 +6,8 @@ use troupe_contract::memory::{
     UpdateMemoryRequest, VerifyMemoryRequest,
 };
 use troupe_domain::memory::{
-    ExpertConsensus, Memory, MemoryDetails, MemoryStatus, MemoryTier, MemoryType, Provenance,
-    RefinementTrace, TrustLevel,
+    ExpertConsensus, Memory, MemoryDetails, MemorySource, MemoryStatus, MemoryTier, MemoryType,
+    Provenance, RefinementTrace, TrustLevel,
 };
 use troupe_domain::{Fault, Timestamp};
 
@@ -113,7 +113,7 @@ pub async fn create_trace(
         session_id: None,
         trace: call.trace,
         derived_from: request.derived_from,
-        source: Default::default(),
+        source: MemorySource::default(),
     };
     let trace = RefinementTrace {
         task_id: request.task_id,
@@ -151,7 +151,7 @@ pub async fn create_consensus(
         session_id: None,
         trace: call.trace,
         derived_from: request.derived_from,
-        source: Default::default(),
+        source: MemorySource::default(),
     };
     let consensus = ExpertConsensus::of(request.question, request.task_type, request.votes)
         .ok_or_else(|| Fault::invalid("votes", "must not be empty"))?;

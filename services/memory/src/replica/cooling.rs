@@ -3,7 +3,8 @@
 //!
 //! Invariants: nothing leaves memory before its segment can be read and the log says where it is; a
 //! segment that something deleted is in goes at once, and is gone before the deletion is said to be
-//! done; what fails costs the cold tier time and nobody else anything.
+//! done; nor is it said to be done while there is a segment that nobody stands on, as a crash leaves it:
+//! that may hold anything. What fails costs the cold tier time and nobody else anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::handlers::{Router, Shard};
 use crate::rules::entry::{ColdPlace, sha256_of};
 use crate::rules::record::Archived;
 use crate::rules::request::MemoryRequest;
-use crate::rules::state::Key;
+use crate::rules::state::{Key, MemoryState};
 use crate::rules::tombstone::Tombstone;
 use crate::rules::work::{Cursor, Stale};
 use crate::store::cold::Health;
@@ -39,6 +40,9 @@ const MAX_SEGMENT_ENTRIES: usize = 10_000;
 const STALE_PART: usize = 2;
 /// How old a segment that nobody stands on must be before it goes.
 const GRACE_MS: u64 = 60 * 60 * 1000;
+/// How old it must be where a deletion waits for it: longer than whoever lost the shard may still be
+/// writing it.
+const DELETION_GRACE_MS: u64 = 5 * 60 * 1000;
 /// How often it is looked for such segments.
 const SWEEP_EVERY: Duration = Duration::from_secs(10 * 60);
 /// Segments that are read anew after a takeover, in one round.
@@ -109,15 +113,16 @@ impl Cooling {
     }
 
     async fn round(&self, shard: &Arc<Shard>, walks: bool, sweeps: bool) -> Result<(), NotDone> {
-        // What needs no storage first: its failure must not hold it up.
-        self.bury(shard).await?;
         let walked = if walks { self.walk(shard).await } else { Ok(()) };
-        let Some(segments) = &self.segments else { return walked };
-        let urgent = shard.look(|state| state.has_urgent_segments());
+        let Some(segments) = &self.segments else {
+            self.bury(shard).await?;
+            return walked;
+        };
+        let urgent = shard.look(MemoryState::has_urgent_segments);
         if urgent || walks {
             self.renew(shard, segments, urgent && !walks).await?;
-            self.bury(shard).await?;
         }
+        self.bury(shard).await?;
         self.reread(shard, segments).await?;
         if sweeps {
             self.sweep(shard, segments).await?;
@@ -126,7 +131,7 @@ impl Cooling {
     }
 
     /// Deleted entries of which no segment holds a copy are gone from here.
-    async fn bury(&self, shard: &Arc<Shard>) -> Result<(), Fault> {
+    async fn bury(&self, shard: &Arc<Shard>) -> Result<(), NotDone> {
         let is_gone = |t: &Tombstone| t.cold.is_none() && t.copies.is_empty();
         let gone = shard.look(|state| state.deletions(is_gone));
         let mut by_namespace: BTreeMap<Namespace, Vec<MemoryId>> = BTreeMap::new();
@@ -134,9 +139,27 @@ impl Cooling {
             by_namespace.entry(namespace).or_default().push(id);
         }
         for (namespace, ids) in by_namespace {
-            shard.call(MemoryRequest::Gone { namespace, ids, tier: "cold".to_owned() }).await?;
+            if !self.has_orphans(shard, &namespace).await? {
+                shard.call(MemoryRequest::Gone { namespace, ids, tier: "cold".to_owned() }).await?;
+            }
         }
         Ok(())
+    }
+
+    /// Whether there is a segment that nobody stands on, and that is too young to be removed.
+    async fn has_orphans(
+        &self,
+        shard: &Arc<Shard>,
+        namespace: &Namespace,
+    ) -> Result<bool, NotDone> {
+        let Some(segments) = &self.segments else { return Ok(false) };
+        let standing = shard.look_stored(MemoryState::standing_segments).await;
+        // Somebody else owns the shard: it is for them to say.
+        let Some(mut standing) = standing else { return Ok(true) };
+        let standing = standing.remove(namespace).unwrap_or_default();
+        let now = self.world.now();
+        let swept = segments.sweep(namespace, &standing, now, DELETION_GRACE_MS).await?;
+        Ok(!swept.waiting.is_empty())
     }
 
     /// Walks over all entries: each goes where it belongs.
@@ -242,7 +265,7 @@ impl Cooling {
         segments: &Segments,
         urgent_only: bool,
     ) -> Result<(), NotDone> {
-        let stale = shard.look_stored(|state| state.stale_segments()).await;
+        let stale = shard.look_stored(MemoryState::stale_segments).await;
         for (namespace, stale) in stale.into_iter().flatten() {
             for (former, stale) in stale {
                 let is_worth = stale.unwanted * STALE_PART >= stale.keep.len() + stale.unwanted;
@@ -338,7 +361,7 @@ impl Cooling {
 
     /// Removes segments that nobody stands on, such as those of a crash between two steps.
     async fn sweep(&self, shard: &Arc<Shard>, segments: &Segments) -> Result<(), NotDone> {
-        let standing = shard.look_stored(|state| state.standing_segments()).await;
+        let standing = shard.look_stored(MemoryState::standing_segments).await;
         for (namespace, standing) in standing.into_iter().flatten() {
             let swept = segments.sweep(&namespace, &standing, self.world.now(), GRACE_MS).await?;
             for segment in swept.missing {

@@ -69,6 +69,33 @@ impl MemoryState {
                     });
                 }
             }
+            What::Deleted(deleted) => self.deleted(namespace, deleted, at),
+            What::Gone { id, tier } => {
+                let Some(space) = self.spaces.get_mut(namespace) else { return };
+                space.rebury(id, |tombstone| match tier.as_str() {
+                    "hot" => tombstone.hot = Some(at),
+                    "cold" => tombstone.cold = Some(at),
+                    _ => tombstone.log = Some(at),
+                });
+            }
+            What::Expired { ids } => {
+                for id in ids {
+                    self.tell(namespace, id, |entry| notice::expired(entry, at));
+                    self.take(namespace, id);
+                }
+            }
+            What::Quota { max_entries, max_bytes } => {
+                if let Some(space) = self.spaces.get_mut(namespace) {
+                    space.quota = Quota { max_entries: *max_entries, max_bytes: *max_bytes };
+                }
+            }
+            _ => self.apply_tier(namespace, what, at),
+        }
+    }
+
+    /// What moved between tiers, or was found there.
+    fn apply_tier(&mut self, namespace: &Namespace, what: &What, at: Timestamp) {
+        match what {
             What::Moved { ids, tier } => {
                 for id in ids {
                     self.change(namespace, id, |entry| entry.memory.tier = *tier);
@@ -90,26 +117,6 @@ impl MemoryState {
                 for id in ids {
                     self.change(namespace, id, |entry| entry.damaged = true);
                     self.tell(namespace, id, |entry| notice::damaged(entry, reason, at));
-                }
-            }
-            What::Deleted(deleted) => self.deleted(namespace, deleted, at),
-            What::Gone { id, tier } => {
-                let Some(space) = self.spaces.get_mut(namespace) else { return };
-                space.rebury(id, |tombstone| match tier.as_str() {
-                    "hot" => tombstone.hot = Some(at),
-                    "cold" => tombstone.cold = Some(at),
-                    _ => tombstone.log = Some(at),
-                });
-            }
-            What::Expired { ids } => {
-                for id in ids {
-                    self.tell(namespace, id, |entry| notice::expired(entry, at));
-                    self.take(namespace, id);
-                }
-            }
-            What::Quota { max_entries, max_bytes } => {
-                if let Some(space) = self.spaces.get_mut(namespace) {
-                    space.quota = Quota { max_entries: *max_entries, max_bytes: *max_bytes };
                 }
             }
             _ => {}
@@ -406,6 +413,9 @@ impl MemoryState {
             space.change(&one.id, |entry| {
                 for (by, at) in &one.reads {
                     entry.read(by, *at);
+                }
+                for to in &one.shown {
+                    entry.shown(to);
                 }
                 entry.memory.access_count += one.more.unwrap_or(0);
             });

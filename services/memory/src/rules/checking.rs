@@ -129,10 +129,10 @@ pub fn check_imported(memory: &Memory) -> Result<(), Fault> {
         return Err(fault.with("field", "conflicts_with"));
     }
     let size = serde_json::to_vec(memory).map_or(0, |line| line.len());
-    match size > MAX_IMPORTED_BYTES {
-        true => Err(Fault::exhausted("MAX_IMPORTED_BYTES", MAX_IMPORTED_BYTES)),
-        false => Ok(()),
+    if size > MAX_IMPORTED_BYTES {
+        return Err(Fault::exhausted("MAX_IMPORTED_BYTES", MAX_IMPORTED_BYTES));
     }
+    Ok(())
 }
 
 /// Bytes of one exported entry, with everything that it says of itself.
@@ -155,17 +155,17 @@ fn check_content(field: &str, content: &str) -> Result<(), Fault> {
 
 /// A text within its bound.
 pub fn bounded(field: &str, text: &str, limit: &str, allowed: usize) -> Result<(), Fault> {
-    match text.len() > allowed {
-        true => Err(Fault::exhausted(limit, allowed).with("field", field)),
-        false => Ok(()),
+    if text.len() > allowed {
+        return Err(Fault::exhausted(limit, allowed).with("field", field));
     }
+    Ok(())
 }
 
 fn check_importance(importance: Option<f64>) -> Result<(), Fault> {
-    match importance.is_some_and(|importance| !(0.0..=1.0).contains(&importance)) {
-        true => Err(Fault::invalid("importance", "must be within 0 and 1")),
-        false => Ok(()),
+    if importance.is_some_and(|importance| !(0.0..=1.0).contains(&importance)) {
+        return Err(Fault::invalid("importance", "must be within 0 and 1"));
     }
+    Ok(())
 }
 
 fn check_tags(tags: &[String]) -> Result<(), Fault> {
@@ -182,21 +182,17 @@ fn check_tags(tags: &[String]) -> Result<(), Fault> {
 }
 
 fn check_parents(parents: &[MemoryId]) -> Result<(), Fault> {
-    match parents.len() > MAX_DERIVED_FROM {
-        true => {
-            Err(Fault::exhausted("MAX_DERIVED_FROM", MAX_DERIVED_FROM)
-                .with("field", "derived_from"))
-        }
-        false => Ok(()),
+    if parents.len() > MAX_DERIVED_FROM {
+        let fault = Fault::exhausted("MAX_DERIVED_FROM", MAX_DERIVED_FROM);
+        return Err(fault.with("field", "derived_from"));
     }
+    Ok(())
 }
 
 fn check_ttl(ttl_ms: Option<u64>) -> Result<(), Fault> {
-    match ttl_ms.is_some_and(|ttl| !(MIN_MEMORY_TTL_MS..=MAX_MEMORY_TTL_MS).contains(&ttl)) {
-        true => {
-            let why = format!("must be within {MIN_MEMORY_TTL_MS} and {MAX_MEMORY_TTL_MS}");
-            Err(Fault::invalid("ttl_ms", why))
-        }
-        false => Ok(()),
+    if ttl_ms.is_some_and(|ttl| !(MIN_MEMORY_TTL_MS..=MAX_MEMORY_TTL_MS).contains(&ttl)) {
+        let why = format!("must be within {MIN_MEMORY_TTL_MS} and {MAX_MEMORY_TTL_MS}");
+        return Err(Fault::invalid("ttl_ms", why));
     }
+    Ok(())
 }

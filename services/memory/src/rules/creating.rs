@@ -132,10 +132,10 @@ impl MemoryState {
             Fault::exhausted(limit, allowed as usize).with("namespace", namespace.as_str())
         };
         let Some(space) = self.space(namespace) else {
-            return match self.space_count() < self.settings.max_namespaces {
-                true => Ok(()),
-                false => Err(exhausted("max_namespaces", self.settings.max_namespaces as u64)),
-            };
+            if self.space_count() >= self.settings.max_namespaces {
+                return Err(exhausted("max_namespaces", self.settings.max_namespaces as u64));
+            }
+            return Ok(());
         };
         let settings = &self.settings;
         let max_entries = space.quota.max_entries.unwrap_or(settings.max_entries_per_namespace);

@@ -138,6 +138,15 @@ impl Entry {
         }
     }
 
+    /// A search showed it to somebody, who is to know if it is taken back. Whether that is news.
+    pub fn shown(&mut self, to: &AgentId) -> bool {
+        let is_news = self.readers.len() < MAX_READERS && !self.readers.contains(to);
+        if is_news {
+            self.readers.push(to.clone());
+        }
+        is_news
+    }
+
     /// How often it was read since a moment, as far as that is remembered.
     pub fn reads_since(&self, since: Timestamp) -> usize {
         self.read_at.iter().filter(|at| **at >= since).count()

@@ -58,6 +58,15 @@ pub fn execute(
             let found = state.get(namespace.as_ref(), &id, reader.as_ref(), now)?;
             MemoryAnswer::Entry(Box::new(found))
         }
+        Q::Search(searching) => {
+            let answer = state.search(&searching, now);
+            if let (Some(reader), MemoryAnswer::Results { hits, .. }) = (&searching.reader, &answer)
+            {
+                let shown: Vec<_> = hits.iter().map(|hit| hit.found.memory.id.clone()).collect();
+                state.show(&searching.namespace, &shown, reader, now);
+            }
+            answer
+        }
         beside @ (Q::Learn { .. }
         | Q::Embedded { .. }
         | Q::Archived { .. }
@@ -112,7 +121,6 @@ fn read_only(
     use MemoryRequest as Q;
     Ok(match request {
         Q::Find { id } => MemoryAnswer::Where(state.find(&id)),
-        Q::Search(searching) => state.search(&searching, now),
         Q::List { request, limit, max_bytes } => state.list(&request, limit, max_bytes, now),
         Q::Conflicts { request, limit } => {
             MemoryAnswer::Conflicts(state.conflicts(&request, limit, now))

@@ -76,13 +76,37 @@ impl MemoryState {
         self.flush_at.get_or_insert(due);
     }
 
+    /// A search showed entries to somebody: who sees a content has read it, as far as a retraction is
+    /// concerned. It does not count for rank or tier, or a page would change the order of the next.
+    pub(super) fn show(
+        &mut self,
+        namespace: &Namespace,
+        ids: &[MemoryId],
+        to: &AgentId,
+        now: Timestamp,
+    ) {
+        let Some(space) = self.spaces.get_mut(namespace) else { return };
+        for id in ids {
+            if space.get(id).is_none_or(|entry| entry.readers.contains(to)) {
+                continue;
+            }
+            if space.change(id, |entry| entry.shown(to)) == Some(true) {
+                let reads = self.unflushed.entry((namespace.clone(), id.clone())).or_default();
+                reads.shown.push(to.clone());
+                let due = now.plus_millis(self.settings.read_flush_ms);
+                self.flush_at.get_or_insert(due);
+            }
+        }
+    }
+
     /// Writes down what was read. It counts already: nothing is applied.
     pub(super) fn flush_reads(&mut self, now: Timestamp) {
         self.flush_at = None;
         let mut reads: Vec<Reads> = Vec::with_capacity(self.unflushed.len());
         for ((namespace, id), unflushed) in self.unflushed.drain() {
             let more = (unflushed.more > 0).then_some(unflushed.more);
-            reads.push(Reads { namespace, id, reads: unflushed.reads, more });
+            let Unflushed { reads: read, shown, .. } = unflushed;
+            reads.push(Reads { namespace, id, reads: read, shown, more });
         }
         reads.sort_by(|one, other| (&one.namespace, &one.id).cmp(&(&other.namespace, &other.id)));
         for some in reads.chunks(MAX_FLUSHED) {

@@ -226,6 +226,9 @@ pub struct Reads {
     pub id: MemoryId,
     /// Who read it, and when; the last of them.
     pub reads: Vec<(AgentId, Timestamp)>,
+    /// To whom a search showed it, for the first time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shown: Vec<AgentId>,
     /// How often it was read besides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub more: Option<u64>,

@@ -42,6 +42,9 @@ pub struct Searching {
     /// About this kind of task, with so much agreement: for questions that were voted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consensus: Option<(Option<Name>, f64)>,
+    /// To whom the results are shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reader: Option<AgentId>,
     /// Nothing that was written in this task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_task: Option<Name>,

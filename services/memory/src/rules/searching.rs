@@ -87,15 +87,17 @@ fn may_be_seen(
     settings: &Settings,
 ) -> bool {
     let trust = entry.memory.trust_level;
-    let trusted = match request.trust_levels.is_empty() {
-        true => trust != TrustLevel::Quarantined,
-        false => request.trust_levels.contains(&trust),
+    let trusted = if request.trust_levels.is_empty() {
+        trust != TrustLevel::Quarantined
+    } else {
+        request.trust_levels.contains(&trust)
     };
-    trusted
-        && match request.statuses.is_empty() {
-            true => entry.memory.status.is_searched(),
-            false => request.statuses.contains(&entry.status(now, settings)),
-        }
+    let counts = if request.statuses.is_empty() {
+        entry.memory.status.is_searched()
+    } else {
+        request.statuses.contains(&entry.status(now, settings))
+    };
+    trusted && counts
 }
 
 /// Whether it is a question that was voted on as is asked for, where that is asked for.

@@ -40,6 +40,8 @@ pub struct Space {
     hot: BTreeSet<MemoryId>,
     /// Entries whose vector is to be made.
     unembedded: BTreeSet<MemoryId>,
+    /// Entries of the cold tier whose words are not in the index, after a takeover.
+    unindexed: BTreeSet<MemoryId>,
     tombstones: BTreeMap<MemoryId, Tombstone>,
     complete_tombstones: BTreeSet<(Timestamp, MemoryId)>,
     pending_tombstones: BTreeSet<MemoryId>,
@@ -63,6 +65,7 @@ impl Default for Space {
             conflicted: BTreeSet::new(),
             hot: BTreeSet::new(),
             unembedded: BTreeSet::new(),
+            unindexed: BTreeSet::new(),
             tombstones: BTreeMap::new(),
             complete_tombstones: BTreeSet::new(),
             pending_tombstones: BTreeSet::new(),
@@ -97,17 +100,14 @@ impl Space {
         self.cold
     }
 
-    /// Entries of the cold tier whose words are not in the index.
+    /// How many entries of the cold tier have no words in the index.
     pub fn unindexed_count(&self) -> usize {
-        if self.cold == 0 { 0 } else { self.unindexed().count() }
+        self.unindexed.len()
     }
 
     /// Entries of the cold tier whose words are not in the index.
     pub fn unindexed(&self) -> impl Iterator<Item = &Arc<Entry>> {
-        let entries = self.by_id.values().filter_map(|slot| Some((*slot, self.at(*slot)?)));
-        entries
-            .filter(|(slot, entry)| entry.place.is_some() && !self.index.has_words(*slot))
-            .map(|(_, entry)| entry)
+        self.unindexed.iter().filter_map(|id| self.get(id))
     }
 
     /// One entry.
@@ -282,6 +282,7 @@ impl Space {
             return;
         };
         self.put_words(slot, &entry, content);
+        self.unindexed.remove(id);
     }
 
     fn read_words(&mut self, slot: u32, entry: &Entry) {
@@ -329,6 +330,9 @@ impl Space {
         if entry.wants_vector() {
             self.unembedded.insert(id.clone());
         }
+        if entry.place.is_some() && !self.index.has_words(slot) {
+            self.unindexed.insert(id.clone());
+        }
         if entry.counts() && entry.memory.memory_type != MemoryType::Working {
             let key = (entry.memory.memory_type, entry.sha256.clone());
             self.by_content.entry(key).or_insert(slot);
@@ -346,6 +350,7 @@ impl Space {
         }
         self.conflicted.remove(id);
         self.unembedded.remove(id);
+        self.unindexed.remove(id);
         let key = (entry.memory.memory_type, entry.sha256.clone());
         if self.by_content.get(&key) == Some(&slot) {
             self.by_content.remove(&key);

@@ -89,6 +89,7 @@ impl Default for Settings {
 #[derive(Debug, Default)]
 pub(super) struct Unflushed {
     pub(super) reads: Vec<(AgentId, Timestamp)>,
+    pub(super) shown: Vec<AgentId>,
     pub(super) more: u64,
 }
 

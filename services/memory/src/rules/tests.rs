@@ -138,6 +138,7 @@ fn found(machine: &MemoryState, query: &str, now: Timestamp) -> BTreeSet<MemoryI
         vector: None,
         model: None,
         consensus: None,
+        reader: None,
         not_task: None,
         offset: 0,
         limit: 100,
@@ -400,4 +401,37 @@ fn another_model_makes_all_vectors_anew() {
     shard.ask(other).unwrap();
     assert_eq!(shard.machine.unembedded_count(), 1);
     assert_eq!(shard.replayed().unembedded_count(), 1);
+}
+
+#[test]
+fn whom_a_search_showed_something_is_told_when_it_is_taken_back() {
+    let mut shard = Shard::new();
+    shard.create("claim", "the valve opens to the left", &[]);
+    let request =
+        MemorySearchRequest { query: Some("valve".to_owned()), ..MemorySearchRequest::default() };
+    let searching = Searching {
+        namespace: space(),
+        request,
+        vector: None,
+        model: None,
+        consensus: None,
+        reader: Some(name("carol")),
+        not_task: None,
+        offset: 0,
+        limit: 10,
+    };
+    shard.ask(MemoryRequest::Search(Box::new(searching))).unwrap();
+    let memory = &shard.machine.entry(&space(), &name("claim")).unwrap().memory;
+    assert_eq!((memory.access_count, memory.last_accessed), (0, None), "it moves no rank");
+    shard.ask(MemoryRequest::Flush).unwrap();
+    assert_eq!(shard.machine.snapshot(), shard.replayed().snapshot());
+    let request = MemoryRequest::Retract {
+        namespace: space(),
+        id: name("claim"),
+        reason: "it opens to the right".to_owned(),
+        by: name("ada"),
+    };
+    shard.ask(request).unwrap();
+    let told: Vec<_> = shard.machine.tellings(9).into_iter().map(|one| one.reader).collect();
+    assert_eq!(told, [name("carol")]);
 }

@@ -79,7 +79,7 @@ impl MemoryState {
             let from = cursor
                 .namespace
                 .clone()
-                .map_or(std::ops::Bound::Unbounded, |name| std::ops::Bound::Included(name));
+                .map_or(std::ops::Bound::Unbounded, std::ops::Bound::Included);
             let Some((name, space)) = self.spaces.range((from, std::ops::Bound::Unbounded)).next()
             else {
                 *cursor = Cursor::default();

@@ -99,15 +99,12 @@ fn percent(text: &str) -> Option<String> {
     let (mut decoded, mut at) = (Vec::with_capacity(bytes.len()), 0);
     while at < bytes.len() {
         let pair = text.get(at + 1..at + 3).filter(|_| bytes[at] == b'%');
-        match pair.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
-            Some(byte) => {
-                decoded.push(byte);
-                at += 3;
-            }
-            None => {
-                decoded.push(bytes[at]);
-                at += 1;
-            }
+        if let Some(byte) = pair.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
+            decoded.push(byte);
+            at += 3;
+        } else {
+            decoded.push(bytes[at]);
+            at += 1;
         }
     }
     String::from_utf8(decoded).ok()
@@ -127,15 +124,12 @@ fn entities(text: &str) -> Option<String> {
             };
             Some((char::from_u32(code)?, rest))
         });
-        match number {
-            Some((c, rest)) => {
-                decoded.push(c);
-                decoded.push_str(rest);
-            }
-            None => {
-                decoded.push_str("&#");
-                decoded.push_str(part);
-            }
+        if let Some((c, rest)) = number {
+            decoded.push(c);
+            decoded.push_str(rest);
+        } else {
+            decoded.push_str("&#");
+            decoded.push_str(part);
         }
     }
     Some(decoded)
