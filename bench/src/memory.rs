@@ -8,6 +8,7 @@ mod options;
 mod phrases;
 mod quality;
 pub mod report;
+mod service;
 mod table;
 mod vectors;
 
@@ -21,7 +22,7 @@ use report::Report;
 
 pub use options::{MemoryArgs, Part};
 
-const NOTES: [&str; 4] = [
+const NOTES: [&str; 5] = [
     "Quality: each question searches the entries of its own conversation or history, without a language \
      model. Recall is the share of a question's evidence among the first k; in LongMemEval evidence is a \
      session, found by any of its turns. Nothing is tuned on the sets but the defaults of the settings.",
@@ -33,6 +34,11 @@ const NOTES: [&str; 4] = [
      of two of those with noise of a fifth of their length.",
     "Index: searches are timed one by one in this process, with a filter that lets nine of ten entries \
      pass. Sketch recall is the share of the ten nearest by a full scan that the scan of sketches finds.",
+    "Service: one namespace, the service and who asks in one process, nats-server and valkey-server \
+     beside it on the same processors, the cold tier in a folder. So that a run need not last a week, \
+     what is not important becomes cold at once. Reads and searches one by one, each read of an entry \
+     checked to come from the tier that it is counted for. The owner answers for what is hot and warm from \
+     its memory; the copy in Redis is for when there is no owner.",
 ];
 
 /// Measures what `args` ask for, tells progress on standard error, and prints the result.
@@ -74,17 +80,22 @@ pub async fn measure(args: MemoryArgs) -> Result<Report> {
         versions: machine::versions(&nats_server),
         quality: None,
         index: Vec::new(),
+        service: None,
         failures: Vec::new(),
         notes: NOTES.to_vec(),
         parameters: args.clone(),
     };
-    for part in [Part::Quality, Part::Index].into_iter().filter(|part| args.wants(*part)) {
+    let parts = [Part::Quality, Part::Index, Part::Service];
+    for part in parts.into_iter().filter(|part| args.wants(*part)) {
         // What fails is told, and what was measured is not lost.
         let measured = match part {
             Part::Quality => quality::run(&args.sets, &sizes).await.map(|quality| {
                 report.quality = Some(quality);
             }),
             Part::Index => index::run(&sizes, &mut report.index).await,
+            Part::Service => Box::pin(service::run(&sizes)).await.map(|served| {
+                report.service = Some(served);
+            }),
         };
         if let Err(why) = measured {
             say(&format!("{part:?} failed: {why:#}"));

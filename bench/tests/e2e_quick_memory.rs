@@ -44,4 +44,15 @@ async fn a_quick_run_measures_every_part() {
         }
         assert!(sized["sketch_recall_at_10"].as_f64().is_some_and(|share| share > 0.8), "{sized}");
     }
+
+    let service = &report["service"];
+    // Counts are facts, whatever the speed.
+    assert_eq!((&service["entries"], &service["cold_entries"]), (&240.into(), &24.into()));
+    assert_eq!(service["write_under_load"]["count"], 220);
+    for latency in ["write", "read_hot", "read_warm", "read_cold", "search"] {
+        assert_eq!(service[latency]["count"], 20, "{latency}");
+    }
+    for bytes in ["warm_bytes_each", "cold_bytes_each"] {
+        assert!(service[bytes].as_f64().is_some_and(|bytes| bytes > 0.0), "{bytes}");
+    }
 }

@@ -103,7 +103,7 @@ fn measure(
     }
     let memory = index.memory();
     let each = |bytes: usize| bytes as f64 / entries.max(1) as f64;
-    let nine_of_ten = |key: u32| (key % FILTERED_OF != 0).then_some(1.0);
+    let nine_of_ten = |key: u32| (!key.is_multiple_of(FILTERED_OF)).then_some(1.0);
     let few = |key: u32| (key % 1_000 == 7).then_some(1.0);
     let timed = |ask: &dyn Fn(&Asked) -> Found<u32>| {
         let recorder = Recorder::default();
@@ -147,24 +147,23 @@ fn query<'a>(text: &'a str, vector: Option<&'a Vector>) -> Query<'a> {
 
 fn put(index: &mut Index<u32>, key: u32, text: &str) {
     let when = Some(Timestamp::from_millis(FIRST_MS + i64::from(key) * MINUTE_MS));
-    let previous = (key % TALK != 0).then(|| key - 1);
+    let previous = (!key.is_multiple_of(TALK)).then(|| key - 1);
     index.put(key, Words { text, when, previous });
 }
 
 /// The vector of an entry: that of its text, or a mix of two such with some noise.
 fn vector(key: usize, embedded: &[Vec<f32>]) -> Result<Vector> {
     let mut random = ChaCha8Rng::seed_from_u64(key as u64);
-    let mixed: Vec<f32> = match embedded.get(key) {
-        Some(own) => own.clone(),
-        None => {
-            let mut any = || &embedded[random.random_range(0..embedded.len())];
-            let (one, other) = (any(), any());
-            let share = random.random_range(0.5_f32..1.0);
-            // Uniform within ±a has the length a · √(n/3).
-            let width = NOISE * (3.0 / one.len() as f32).sqrt();
-            let mix = one.iter().zip(other).map(|(a, b)| share * a + (1.0 - share) * b);
-            mix.map(|x| x + random.random_range(-width..width)).collect()
-        }
+    let mixed: Vec<f32> = if let Some(own) = embedded.get(key) {
+        own.clone()
+    } else {
+        let mut any = || &embedded[random.random_range(0..embedded.len())];
+        let (one, other) = (any(), any());
+        let share = random.random_range(0.5_f32..1.0);
+        // Uniform within ±a has the length a · √(n/3).
+        let width = NOISE * (3.0 / one.len() as f32).sqrt();
+        let mix = one.iter().zip(other).map(|(a, b)| share * a + (1.0 - share) * b);
+        mix.map(|x| x + random.random_range(-width..width)).collect()
     };
     Vector::quantise(&mixed).ok_or_else(|| anyhow::anyhow!("a vector without a direction"))
 }

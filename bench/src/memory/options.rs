@@ -24,6 +24,12 @@ pub struct MemoryArgs {
     /// Entries of the index, one size after the other.
     #[arg(long, value_delimiter = ',', default_values_t = [10_000, 100_000, 1_000_000])]
     pub entries: Vec<usize>,
+    /// Entries of the service, each of which is embedded.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..))]
+    pub service_entries: u32,
+    /// Writes at once.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    pub in_flight: u16,
     /// Write the result as JSON to this file, and print the table; `-` prints only the JSON.
     #[arg(long = "output", value_name = "FILE")]
     #[serde(skip)]
@@ -38,6 +44,8 @@ pub enum Part {
     Quality,
     /// How fast the index is, and what it takes of memory.
     Index,
+    /// How fast the service is, by tier, and what it takes to start again.
+    Service,
 }
 
 /// How much of everything.
@@ -49,7 +57,11 @@ pub(super) struct Sizes {
     pub(super) entries: Vec<usize>,
     /// Different texts that are embedded.
     pub(super) embedded: usize,
-    /// Searches that are timed one by one.
+    /// Entries of the service.
+    pub(super) served: usize,
+    /// Writes at once.
+    pub(super) in_flight: usize,
+    /// What is timed one by one.
     pub(super) searches: usize,
 }
 
@@ -57,10 +69,23 @@ impl MemoryArgs {
     pub(super) fn sizes(&self) -> Sizes {
         let questions = self.questions.map_or(usize::MAX, |questions| questions as usize);
         if self.quick {
-            let questions = questions.min(20);
-            return Sizes { questions, entries: vec![500, 2_000], embedded: 200, searches: 20 };
+            return Sizes {
+                questions: questions.min(20),
+                entries: vec![500, 2_000],
+                embedded: 200,
+                served: 240,
+                in_flight: 16,
+                searches: 20,
+            };
         }
-        Sizes { questions, entries: self.entries.clone(), embedded: 3_000, searches: 400 }
+        Sizes {
+            questions,
+            entries: self.entries.clone(),
+            embedded: 3_000,
+            served: self.service_entries as usize,
+            in_flight: self.in_flight.into(),
+            searches: 400,
+        }
     }
 
     pub(super) fn wants(&self, part: Part) -> bool {

@@ -8,23 +8,72 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 const WHO: [&str; 12] = [
-    "ada", "bob", "cleo", "dan", "eve", "fay", "gus", "hana", "ivan", "jo", "the nightly auditor",
+    "ada",
+    "bob",
+    "cleo",
+    "dan",
+    "eve",
+    "fay",
+    "gus",
+    "hana",
+    "ivan",
+    "jo",
+    "the nightly auditor",
     "the release agent",
 ];
 const DID: [&str; 16] = [
-    "deployed", "rolled back", "restarted", "migrated", "reviewed", "measured", "rewrote", "benchmarked",
-    "patched", "tested", "archived", "renamed", "split", "merged", "disabled", "documented",
+    "deployed",
+    "rolled back",
+    "restarted",
+    "migrated",
+    "reviewed",
+    "measured",
+    "rewrote",
+    "benchmarked",
+    "patched",
+    "tested",
+    "archived",
+    "renamed",
+    "split",
+    "merged",
+    "disabled",
+    "documented",
 ];
 const WHAT: [&str; 24] = [
-    "payment gateway", "mail worker", "search index", "order database", "login service", "image resizer",
-    "invoice renderer", "event stream", "rate limiter", "feature flags", "message broker", "build cache",
-    "price list importer", "mobile app", "session store", "data warehouse", "task scheduler",
-    "vector index", "certificate authority", "load balancer", "audit log", "translation memory",
-    "stock forecast", "customer portal",
+    "payment gateway",
+    "mail worker",
+    "search index",
+    "order database",
+    "login service",
+    "image resizer",
+    "invoice renderer",
+    "event stream",
+    "rate limiter",
+    "feature flags",
+    "message broker",
+    "build cache",
+    "price list importer",
+    "mobile app",
+    "session store",
+    "data warehouse",
+    "task scheduler",
+    "vector index",
+    "certificate authority",
+    "load balancer",
+    "audit log",
+    "translation memory",
+    "stock forecast",
+    "customer portal",
 ];
 const WHERE: [&str; 8] = [
-    "in production", "in staging", "on the arm builders", "in the Lisbon region", "on the canary",
-    "for the largest tenant", "in the test lab", "behind the new proxy",
+    "in production",
+    "in staging",
+    "on the arm builders",
+    "in the Lisbon region",
+    "on the canary",
+    "for the largest tenant",
+    "in the test lab",
+    "behind the new proxy",
 ];
 const BECAUSE: [&str; 16] = [
     "it ran out of memory after every third import",
@@ -92,7 +141,8 @@ pub(super) fn question(number: usize) -> String {
 /// A word of its own for each rank.
 fn word(mut rank: usize) -> String {
     const SYLLABLES: [&str; 16] = [
-        "ka", "lo", "mi", "ne", "ro", "sa", "ti", "vu", "ba", "de", "fi", "go", "hu", "ja", "pe", "zo",
+        "ka", "lo", "mi", "ne", "ro", "sa", "ti", "vu", "ba", "de", "fi", "go", "hu", "ja", "pe",
+        "zo",
     ];
     let mut word = String::new();
     loop {

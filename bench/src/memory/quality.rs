@@ -138,8 +138,9 @@ async fn measure(set: &QuestionSet, vectors: &Vectors) -> Result<SetReport> {
     }
     super::say(&format!("quality: {} took {:.0} s", set.name, began.elapsed().as_secs_f64()));
     let reports = WAYS.iter().zip(&ranks);
-    let ways =
-        reports.map(|(way, ranks)| WayReport { way: way.name, scores: Scores::of(ranks) }).collect();
+    let ways = reports
+        .map(|(way, ranks)| WayReport { way: way.name, scores: Scores::of(ranks) })
+        .collect();
     Ok(SetReport { name: set.name.clone(), worlds: set.worlds.len(), entries, questions, ways })
 }
 

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::index::Indexed;
 use super::options::MemoryArgs;
 use super::quality::Quality;
+use super::service::Served;
 use crate::machine::{Machine, Versions};
 
 /// A whole run.
@@ -24,6 +25,8 @@ pub struct Report {
     pub quality: Option<Quality>,
     /// The index in this process, by how many entries it has.
     pub index: Vec<Indexed>,
+    /// The service on its stack.
+    pub service: Option<Served>,
     /// What could not be measured, and why.
     pub failures: Vec<String>,
     /// What must be known to read the numbers.

@@ -8,6 +8,7 @@ use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use super::index::Indexed;
 use super::quality::{Quality, SetReport};
 use super::report::Report;
+use super::service::Served;
 use crate::latency::Latency;
 
 /// The whole report.
@@ -33,6 +34,9 @@ pub(super) fn text(report: &Report) -> String {
     }
     if !report.index.is_empty() {
         let _ = write!(text, "\n{}", index_text(&report.index));
+    }
+    if let Some(served) = &report.service {
+        let _ = write!(text, "\n{}", service_text(served));
     }
     text.push('\n');
     for failure in &report.failures {
@@ -72,8 +76,16 @@ fn set_text(set: &SetReport) -> String {
 
 fn index_text(index: &[Indexed]) -> String {
     let header = [
-        "entries", "put per s", "bytes: words", "vector", "words", "meaning", "both", "one of 1,000",
-        "removed and put", "sketch R@10",
+        "entries",
+        "put per s",
+        "bytes: words",
+        "vector",
+        "words",
+        "meaning",
+        "both",
+        "one of 1,000",
+        "removed and put",
+        "sketch R@10",
     ];
     let mut rows = table(header);
     for one in index {
@@ -100,4 +112,33 @@ fn index_text(index: &[Indexed]) -> String {
         ]);
     }
     format!("The index in this process; times in ms: p50 / p99\n{rows}\n")
+}
+
+fn service_text(served: &Served) -> String {
+    let title = format!("{} entries, {} of them cold", served.entries, served.cold_entries);
+    let mut rows = table([title.as_str(), "count", "p50 ms", "p99 ms", "max ms"]);
+    let under_load = format!("write, {} at once", served.in_flight);
+    for (name, latency) in [
+        ("write, one by one", &served.write),
+        (under_load.as_str(), &served.write_under_load),
+        ("read, hot", &served.read_hot),
+        ("read, warm", &served.read_warm),
+        ("read, cold", &served.read_cold),
+        ("search", &served.search),
+    ] {
+        let ms = |us: u64| format!("{:.2}", us as f64 / 1_000.0);
+        let Latency { count, p50_us, p99_us, max_us, .. } = *latency;
+        rows.add_row([name.to_owned(), count.to_string(), ms(p50_us), ms(p99_us), ms(max_us)]);
+    }
+    format!(
+        "The service\n{rows}\n{:.0} written per second, {:.0} embedded per second; {:.0} bytes of \
+         memory for a warm entry, {:.0} bytes of segments for a cold one; started again in {:.2} s, \
+         cold words found again {:.2} s later\n",
+        served.written_per_s,
+        served.embedded_per_s,
+        served.warm_bytes_each,
+        served.cold_bytes_each,
+        served.restart_ready_s,
+        served.restart_complete_s,
+    )
 }

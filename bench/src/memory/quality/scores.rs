@@ -82,7 +82,9 @@ mod tests {
     fn scores_are_what_their_names_say() {
         let near = |one: f64, other: f64| (one - other).abs() < 1e-9;
         let first = Scores::of(&[ranks("a b c", "a")]);
-        assert!(near(first.recall_at_5, 1.0) && near(first.ndcg_at_10, 1.0) && near(first.mrr, 1.0));
+        assert!(
+            near(first.recall_at_5, 1.0) && near(first.ndcg_at_10, 1.0) && near(first.mrr, 1.0)
+        );
         // One of two, in the second place, a group counts once.
         let second = Scores::of(&[ranks("b b a b", "a z")]);
         assert!(near(second.recall_at_5, 0.5) && near(second.mrr, 0.5));

@@ -129,7 +129,8 @@ mod tests {
             let questions = |from: usize| (from..from + 5).map(question).collect();
             [0, 5].map(|from| World { questions: questions(from), ..World::default() }).into()
         };
-        let count = |kept| some(worlds(), kept).iter().map(|world| world.questions.len()).sum::<usize>();
+        let count =
+            |kept| some(worlds(), kept).iter().map(|world| world.questions.len()).sum::<usize>();
         assert_eq!([0, 1, 4, 10, 99].map(count), [0, 1, 4, 10, 10]);
         assert_eq!(some(worlds(), 4).len(), 2);
     }
