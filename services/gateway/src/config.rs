@@ -39,6 +39,8 @@ pub struct McpConfig {
     pub allowed_origins: String,
     /// Bytes of one request.
     pub max_body_bytes: usize,
+    /// Sockets that are open at once.
+    pub max_sockets: usize,
     /// Requests that are answered at once, streams included.
     pub max_requests: usize,
     /// Sessions of clients that speak a revision with sessions.
@@ -68,6 +70,7 @@ impl Default for McpConfig {
             allowed_hosts: String::new(),
             allowed_origins: String::new(),
             max_body_bytes: 1024 * 1024,
+            max_sockets: 2_048,
             max_requests: 1_024,
             max_sessions: 1_024,
             session_idle_ms: 30 * 60 * 1000,
@@ -93,6 +96,7 @@ impl Config {
         let mcp = &self.mcp;
         for (name, value) in [
             ("mcp.max_body_bytes", mcp.max_body_bytes as u64),
+            ("mcp.max_sockets", mcp.max_sockets as u64),
             ("mcp.max_requests", mcp.max_requests as u64),
             ("mcp.max_sessions", mcp.max_sessions as u64),
             ("mcp.session_idle_ms", mcp.session_idle_ms),

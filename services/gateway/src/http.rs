@@ -1,10 +1,11 @@
 //! The door for HTTP: who may come in, how many, and whose session it is.
 //!
 //! Invariants: whoever is let in is named by the token alone, and its name goes with the request; a
-//! session is there for whoever opened it and for nobody else; requests, streams included, are
-//! bounded in number, and each of them in size.
+//! session is there for whoever opened it and for nobody else; sockets and requests, streams included,
+//! are bounded in number, and each request in size.
 
 mod bounded;
+mod listening;
 mod sessions;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use troupe_runtime::CancellationToken;
 use crate::config::McpConfig;
 use crate::identity::{Identity, Refused};
 use bounded::Held;
+pub(crate) use listening::Bounded;
 use sessions::SESSION_HEADER;
 pub(crate) use sessions::Sessions;
 

@@ -16,7 +16,7 @@ use troupe_runtime::requests::Requests;
 
 use crate::config::Config;
 use crate::fleet::{Attendance, AttendanceSettings, ConnectionSettings, Connections};
-use crate::http::{self, Door};
+use crate::http::{self, Bounded, Door};
 use crate::identity::{Caller, Identity};
 use crate::mcp::{Answering, Callers, Mcp};
 use crate::resources::Hub;
@@ -92,6 +92,7 @@ impl Gateway {
             .await
             .with_context(|| format!("cannot listen on {} (mcp.listen)", mcp.listen))?;
         let address = listener.local_addr()?;
+        let listener = Bounded::new(listener, mcp.max_sockets);
         let stopped = stop.clone().cancelled_owned();
         let serving = tokio::spawn(async move {
             let served = axum::serve(listener, router).with_graceful_shutdown(stopped).await;

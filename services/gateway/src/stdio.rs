@@ -19,7 +19,7 @@ const SILENCE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Speaks MCP over this process's standard input and output until the input ends. Nothing else may
 /// be written to standard output.
 pub async fn serve(troupe: Troupe) -> anyhow::Result<()> {
-    serve_over(troupe, tokio::io::stdin(), tokio::io::stdout()).await
+    Box::pin(serve_over(troupe, tokio::io::stdin(), tokio::io::stdout())).await
 }
 
 /// The same over any pair of streams.

@@ -95,7 +95,9 @@ impl Connections {
         let cell = self.place(&key)?;
         let opened = cell
             .get_or_try_init(|| async {
-                let troupe = Troupe::connect(&caller.settings, caller.agent.clone()).await;
+                let connecting = Troupe::connect(&caller.settings, caller.agent.clone());
+                // Large, and rarely needed.
+                let troupe = Box::pin(connecting).await;
                 troupe.map(Member::over).map_err(|why| {
                     tracing::warn!(agent = %caller.agent, %why, "no connection for a caller");
                     Fault::new(Code::Unavailable, "the fleet cannot be reached under your name")

@@ -95,13 +95,13 @@ impl Answering {
         };
         let name = tool.face.name;
         let began = Instant::now();
-        let work = async {
+        let work = Box::pin(async {
             let visit = self.visit(&context.extensions).await?;
             let outcome = tool.call(&visit, request.arguments.unwrap_or_default()).await;
             // What took long was no silence.
             self.attendance.heard(visit.troupe().name());
             outcome
-        };
+        });
         let outcome = tracing_of::call(name, context, work).await;
         self.count(name, began, outcome.as_ref().err());
         Ok(shapes::outcome(outcome))
@@ -127,10 +127,10 @@ impl Answering {
         context: &Context,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let resource = ResourceId::parse(uri).map_err(|_| shapes::no_resource(uri))?;
-        let read = async {
+        let read = Box::pin(async {
             let visit = self.visit(&context.extensions).await?;
             resources::read(&visit, &resource).await
-        };
+        });
         match tracing_of::call("resources/read", context, read).await {
             Ok(value) => Ok(shapes::contents(uri, &value)),
             Err(fault) if fault.code == Code::NotFound => Err(shapes::no_resource(uri)),

@@ -12,7 +12,7 @@ const FORMATS_OF_NUMBERS: [&str; 8] =
 
 /// The schema of a tool's arguments, as its face shows them.
 pub(super) fn of_arguments<T: JsonSchema>(face: &Face) -> Map<String, Value> {
-    let mut schema = flat::<T>();
+    let mut schema = flat::<T>(SchemaSettings::draft2020_12().for_deserialize());
     if let Some(Value::Object(properties)) = schema.get_mut("properties") {
         for field in face.hidden {
             properties.remove(*field);
@@ -28,16 +28,16 @@ pub(super) fn of_arguments<T: JsonSchema>(face: &Face) -> Map<String, Value> {
 
 /// The schema of what a tool gives back.
 pub(super) fn of_result<T: JsonSchema>() -> Map<String, Value> {
-    let mut schema = flat::<T>();
+    // As it is written: what may be left out is not required.
+    let mut schema = flat::<T>(SchemaSettings::draft2020_12().for_serialize());
     // A later version may say more.
     schema.remove("additionalProperties");
     schema
 }
 
 /// A schema without references and without what the wire alone needs.
-fn flat<T: JsonSchema>() -> Map<String, Value> {
-    let settings =
-        SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+fn flat<T: JsonSchema>(settings: SchemaSettings) -> Map<String, Value> {
+    let settings = settings.with(|settings| settings.inline_subschemas = true);
     let schema = settings.into_generator().into_root_schema_for::<T>();
     let Value::Object(mut schema) = schema.to_value() else { return Map::new() };
     for name in ["$schema", "title", "description"] {
@@ -67,5 +67,25 @@ fn clean(tree: &mut Value) {
         }
         Value::Array(list) => list.iter_mut().for_each(clean),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(JsonSchema, serde::Serialize)]
+    #[allow(dead_code)]
+    struct Shown {
+        always: u32,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        sometimes: String,
+    }
+
+    #[test]
+    fn what_may_be_left_out_of_a_result_is_not_required() {
+        let schema = of_result::<Shown>();
+        assert_eq!(schema["required"], json!(["always"]));
+        assert!(schema["properties"]["always"].get("format").is_none());
     }
 }

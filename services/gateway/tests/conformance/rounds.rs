@@ -154,10 +154,10 @@ fn capable(context: &RequestContext<RoleServer>) -> Result<CallToolResponse, Err
     if declared.sampling.is_some() {
         asked.push(("greeting", sampling("Generate a greeting", 50)));
     }
-    match asked.is_empty() {
-        true => done("Nothing to ask with."),
-        false => Ok(asks(asked, None).into()),
+    if asked.is_empty() {
+        return done("Nothing to ask with.");
     }
+    Ok(asks(asked, None).into())
 }
 
 fn tampered() -> ErrorData {
