@@ -4,6 +4,7 @@
 
 mod stage;
 
+use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
 
@@ -33,7 +34,7 @@ fn noise(number: i64) -> Vec<Entry> {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        text += &format!("{state:016x}");
+        let _ = write!(text, "{state:016x}");
     }
     let line = serde_json::json!({ "content": text }).to_string().into();
     vec![Entry { id: format!("m{number}"), at: at(number), line }]
