@@ -97,7 +97,8 @@ async fn kill_nine_of_everything_in_the_middle_of_writing_loses_nothing() {
     assert_eq!(listed.into_iter().collect::<BTreeSet<_>>(), acknowledged);
     for (number, id) in ids.iter().step_by(37) {
         let request = json!({"query": format!("number{number}")});
-        assert_eq!(stage::ids(&search(&reader, request).await), [id.clone()]);
+        // By meaning, others are like it.
+        assert!(stage::ids(&search(&reader, request).await).contains(id), "{number}");
     }
 }
 

@@ -165,7 +165,7 @@ async fn contradictions_are_marked_on_both_sides_and_settled_when_one_goes() {
             "type": "semantic"}),
     )
     .await;
-    assert_eq!(other.conflicts_with, [one.clone()]);
+    assert_eq!(other.conflicts_with, std::slice::from_ref(&one));
     let conflicts = call::<MemoryConflicts>(&ada, json!({})).await.unwrap().conflicts;
     assert_eq!(conflicts.len(), 2);
     assert_eq!(get(&ada, &one).await.status, MemoryStatus::Conflicted);

@@ -54,16 +54,16 @@ async fn the_service_may_do_what_it_does_and_agents_speak_for_themselves() {
     assert_eq!(fault.code, Code::PermissionDenied);
     // The subject is what names the caller, and the server lets nobody use another's.
     let raw = options("bob").connect(nats.url()).await.unwrap();
-    let body = json!({"content": "in her name", "type": "semantic"}).to_string();
+    let body = json!({"content": "a forged penguin", "type": "semantic"}).to_string();
     let as_ann = subject::request::<CreateMemory>(&name("ann"));
     raw.publish(as_ann, body.into()).await.unwrap();
     let log = subject::shard_log(Service::Memory, 0);
     raw.publish(log, "{}".into()).await.unwrap();
     raw.flush().await.unwrap();
     // What comes after it on the same connection was answered: it was refused before.
-    let own = json!({"content": "in his own", "type": "semantic"});
+    let own = json!({"content": "an honest walrus", "type": "semantic"});
     create(&bob, own).await;
-    let found = search(&bob, json!({"query": "her name his own"})).await;
+    let found = search(&bob, json!({"query": "penguin walrus"})).await;
     assert_eq!(found.results.len(), 1);
     call::<DeleteMemory>(&ann, json!({ "id": id })).await.unwrap();
     eventually("the deletion to be complete", stage::PATIENCE, || async {

@@ -39,7 +39,7 @@ fn cooling(folder: &Path) -> Config {
 
 fn with_redis(config: Config, valkey: &ValkeyServer) -> Config {
     let mut config = config;
-    config.common.redis.url = Some(Address::new(&valkey.url()).unwrap());
+    config.common.redis.url = Some(Address::new(valkey.url()).unwrap());
     config
 }
 
