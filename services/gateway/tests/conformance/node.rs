@@ -94,7 +94,8 @@ fn made(folder: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
 fn run(command: &mut Command) -> Result<()> {
     let output = command.stdin(Stdio::null()).output()?;
     if !output.status.success() {
-        bail!("{:?}: {}", command.get_program(), String::from_utf8_lossy(&output.stderr));
+        let program = command.get_program().to_string_lossy();
+        bail!("{program}: {}", String::from_utf8_lossy(&output.stderr));
     }
     Ok(())
 }

@@ -67,8 +67,9 @@ impl Client {
             headers.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
             headers.push((name.clone(), value.clone()));
         }
-        let head: String =
-            headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let line =
+            |head: String, (name, value): &(String, String)| head + name + ": " + value + "\r\n";
+        let head = headers.iter().fold(String::new(), line);
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(format!("{method} /mcp HTTP/1.1\r\n{head}\r\n").as_bytes()).await.unwrap();
         // A server that has refused already need not read to the end.

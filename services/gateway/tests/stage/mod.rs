@@ -59,18 +59,23 @@ pub struct Stage {
 
 impl Stage {
     pub async fn start() -> Self {
-        Self::with(Timing::default(), |_| ()).await
+        Box::pin(Self::with(Timing::default(), |_| ())).await
     }
 
     pub async fn with(timing: Timing, change: impl FnOnce(&mut Config)) -> Self {
-        let mut stage = Self::without_gateway(timing).await;
+        let mut stage = Box::pin(Self::without_gateway(timing)).await;
         change(&mut stage.config);
         let bus = login(&stage.nats, GATEWAY).await;
-        stage.gateway = Some(Gateway::start(&bus, &stage.config, None).await.unwrap());
+        let gateway = Box::pin(Gateway::start(&bus, &stage.config, None)).await.unwrap();
+        stage.gateway = Some(gateway);
         stage
     }
 
     pub async fn without_gateway(timing: Timing) -> Self {
+        Box::pin(Self::services(timing)).await
+    }
+
+    async fn services(timing: Timing) -> Self {
         let nats = server().await;
         let registry = troupe_registry::Config { timing, ..Default::default() };
         let bus = login(&nats, Service::Registry.full_name()).await;
