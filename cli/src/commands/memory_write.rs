@@ -100,12 +100,11 @@ pub(super) async fn create(global: &Global, args: CreateArgs) -> Result<()> {
 
 pub(super) async fn update(global: &Global, args: UpdateArgs) -> Result<()> {
     let UpdateArgs { id, content, importance, tags, revision, namespace } = args;
-    let revision = match revision {
-        Some(revision) => revision,
-        None => {
-            let request = MemoryRef { id: id.clone(), namespace: namespace.clone() };
-            ask::<GetMemory>(global, &request).await?.memory.revision
-        }
+    let revision = if let Some(revision) = revision {
+        revision
+    } else {
+        let request = MemoryRef { id: id.clone(), namespace: namespace.clone() };
+        ask::<GetMemory>(global, &request).await?.memory.revision
     };
     let request = UpdateMemoryRequest {
         namespace,
