@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use troupe_contract::memory::{
     DeletionReceipt, ImportReply, ListMemoriesRequest, MemoryConflictPage, MemoryConflictsRequest,
-    MemoryReceipt, MemorySearchRequest, MemoryStatistics, NamespaceInfo, RetractMemoryReply,
-    ScoreParts, UpdateMemoryRequest,
+    MemoryReceipt, MemoryScore, MemorySearchRequest, MemoryStatistics, NamespaceInfo,
+    RetractMemoryReply, UpdateMemoryRequest,
 };
 use troupe_domain::memory::{Memory, MemoryId, Namespace, TrustLevel};
 use troupe_domain::{AgentId, Fault, Name};
@@ -273,7 +273,7 @@ pub struct Hit {
     pub score: f64,
     /// What that is made of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parts: Option<ScoreParts>,
+    pub parts: Option<MemoryScore>,
 }
 
 /// What a shard answers.

@@ -3,7 +3,7 @@
 //! Invariant: filters hold for every result; they are applied while the index is read, never after a
 //! page was cut.
 
-use troupe_contract::memory::{MemorySearchRequest, ScoreParts};
+use troupe_contract::memory::{MemoryScore, MemorySearchRequest};
 use troupe_domain::Timestamp;
 use troupe_domain::memory::{MemoryDetails, MemoryType, TrustLevel};
 use troupe_recall::Query;
@@ -35,7 +35,7 @@ impl MemoryState {
                 .then(|| prior(&entry.memory, now, &self.settings))
         });
         let hits = found.hits.into_iter().filter_map(|hit| {
-            let parts = searching.request.explain.then(|| ScoreParts {
+            let parts = searching.request.explain.then(|| MemoryScore {
                 lexical: hit.parts.lexical.into(),
                 semantic: vector.map(|_| hit.parts.semantic.into()),
                 neighbour: hit.parts.neighbour.into(),

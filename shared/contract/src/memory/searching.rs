@@ -59,7 +59,7 @@ pub struct MemorySearchRequest {
 
 /// What a score is made of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ScoreParts {
+pub struct MemoryScore {
     /// Words in common, 0 to 1 over the results.
     pub lexical: f64,
     /// Meaning in common, 0 to 1 over the results; absent where the entry has no vector or there is no
@@ -81,7 +81,7 @@ pub struct MemoryHit {
     pub score: f64,
     /// What the score is made of, where that was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub explain: Option<ScoreParts>,
+    pub explain: Option<MemoryScore>,
 }
 
 /// Results, the best first.
