@@ -134,7 +134,8 @@ async fn e2e_an_item_that_is_dispatched_stays_in_one_trace() {
         context.contains(&root.trace_id)
     };
     let told = eventually("the plan's item to be completed", DEADLINE, async || {
-        let output = dev.troupe(&["events", "--json", "--entity", "plan", "--since", "1h", "--past"]).await;
+        let output =
+            dev.troupe(&["events", "--json", "--entity", "plan", "--since", "1h", "--past"]).await;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let events = text.lines().filter_map(|line| serde_json::from_str(line).ok());
         let of_plan: Vec<serde_json::Value> = events.collect();

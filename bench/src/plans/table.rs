@@ -131,7 +131,10 @@ fn scale_text(scale: &Scale) -> String {
         ("compacted", mib(scale.compacted_bytes as f64)),
         ("whole history", mib(scale.history_bytes as f64)),
         ("counted in memory", mib(scale.counted_bytes as f64)),
-        ("resident, each of the replicas", scale.resident_bytes.map_or_else(String::new, |bytes| mib(bytes as f64))),
+        (
+            "resident, each of the replicas",
+            scale.resident_bytes.map_or_else(String::new, |bytes| mib(bytes as f64)),
+        ),
     ];
     for (name, value) in rows {
         table.add_row([name.to_owned(), value]);

@@ -14,7 +14,7 @@ use troupe_domain::{Name, Timestamp};
 use troupe_runtime::Signals;
 
 use crate::args::Global;
-use crate::output;
+use crate::output::{self, from_word};
 
 /// Nothing older is stored if so long nothing came: what was the last may have been removed meanwhile.
 const QUIET: Duration = Duration::from_secs(2);
@@ -46,7 +46,7 @@ enum Since {
 }
 
 fn since(text: &str) -> Result<Since, String> {
-    if let Ok(time) = text.parse() {
+    if let Ok(time) = from_word::<Timestamp>(text) {
         return Ok(Since::Time(time));
     }
     let ago = text.parse::<jiff::SignedDuration>().ok().and_then(|ago| ago.try_into().ok());

@@ -7,6 +7,7 @@ use serde_json::json;
 use stage::{Agent, PATIENCE, Stage, name};
 use troupe_contract::event::PlanEventKind;
 use troupe_contract::plan::{Dispatch, PlanReply, UpdateStatus};
+use troupe_contract::progress::Report;
 use troupe_contract::registry::Register;
 use troupe_contract::work;
 use troupe_domain::Code;
@@ -161,4 +162,46 @@ async fn a_task_that_could_not_be_made_is_made_later_once() {
     until(&ann, "a", PlanItemStatus::InProgress).await;
     let stats = bob.call::<work::WorkStats>(json!({})).await.unwrap();
     assert_eq!(stats.total_tasks, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reports_of_a_task_move_its_item_by_steps() {
+    let stage = Stage::start().await;
+    let _fleet = fleet(&stage).await;
+    let bus = stage.bus("troupe-progress").await;
+    let config = troupe_progress::Config::default();
+    let progress = troupe_progress::Replica::start(&bus, &config, None).await.unwrap();
+    progress.ready().await;
+    let (ann, bob) = (stage.agent("ann").await, worker(&stage).await);
+    make(&ann).await;
+    ann.call::<Dispatch>(json!({"plan_id": "p", "item_ids": ["a"]})).await.unwrap();
+    let claimed = next(&bob).await;
+    until(&ann, "a", PlanItemStatus::InProgress).await;
+    let far = |percentage: u8, wanted: u8| {
+        let (ann, bob, claimed) = (&ann, &bob, &claimed);
+        async move {
+            let report = json!({"task_id": claimed.task.id, "epoch": claimed.task.epoch,
+                                "percentage": percentage, "message": "at it"});
+            bob.call::<Report>(report).await.unwrap();
+            eventually(&format!("a to be at {wanted} %"), PATIENCE, || async {
+                let found = ann.get("p").await;
+                (item(&found, "a").progress == wanted).then_some(())
+            })
+            .await;
+        }
+    };
+    far(37, 30).await;
+    far(62, 60).await;
+    // Back is told by the progress service; the item stays where it was.
+    far(20, 60).await;
+    far(100, 90).await;
+    let done = json!({"task_id": claimed.task.id, "epoch": claimed.task.epoch});
+    bob.call::<work::Complete>(done).await.unwrap();
+    let a = until(&ann, "a", PlanItemStatus::Completed).await;
+    assert_eq!(a.progress, 100);
+    let steps = stage.events("p").await.into_iter().filter(|event| {
+        event.event == PlanEventKind::ItemFollowed && event.item_ids == [name("a")]
+    });
+    // Claimed or started, three steps, completed: no report wrote an edit of its own besides.
+    assert!((5..=6).contains(&steps.count()));
 }

@@ -2,6 +2,7 @@
 
 pub mod commands;
 pub mod creation;
+pub mod leaving;
 pub mod memory;
 pub mod notice;
 pub mod queue;

@@ -25,7 +25,7 @@ const LAST_RETRY: Duration = Duration::from_secs(2);
 /// A place in a stream that moves on with what is stored.
 pub struct Follower {
     log: StreamLog,
-    filter: String,
+    filters: Vec<String>,
     next: u64,
     /// Where it starts, as long as nothing came.
     since: Option<Timestamp>,
@@ -56,7 +56,7 @@ impl Published {
 
 impl std::fmt::Debug for Follower {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Follower").field("filter", &self.filter).finish_non_exhaustive()
+        f.debug_struct("Follower").field("filters", &self.filters).finish_non_exhaustive()
     }
 }
 
@@ -65,7 +65,7 @@ impl StreamLog {
     pub fn follow(&self, filter: impl Into<String>, from: u64) -> Follower {
         Follower {
             log: self.clone(),
-            filter: filter.into(),
+            filters: vec![filter.into()],
             next: from.max(1),
             since: None,
             messages: None,
@@ -76,6 +76,13 @@ impl StreamLog {
 }
 
 impl Follower {
+    /// What matches this filter comes too.
+    #[must_use]
+    pub fn and(mut self, filter: impl Into<String>) -> Self {
+        self.filters.push(filter.into());
+        self
+    }
+
     /// Starts with what was stored at `time` or later.
     #[must_use]
     pub fn since(mut self, time: Timestamp) -> Self {
@@ -117,7 +124,7 @@ impl Follower {
                     return entry;
                 }
                 Err(why) => {
-                    tracing::debug!(filter = self.filter, %why, "following again from {}", self.next);
+                    tracing::debug!(filters = ?self.filters, %why, "following again from {}", self.next);
                     self.messages = None;
                     tokio::time::sleep(self.wait).await;
                     self.wait = (self.wait * 2).min(LAST_RETRY);
@@ -146,7 +153,7 @@ impl Follower {
         let read = |why: &dyn std::fmt::Display| ReadError(why.to_string());
         if self.messages.is_none() {
             let config = pull::OrderedConfig {
-                filter_subject: self.filter.clone(),
+                filter_subjects: self.filters.clone(),
                 deliver_policy: self.start(),
                 max_batch: self.max_ahead,
                 ..pull::OrderedConfig::default()

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use cluster::{Peer, add, at, create, name, peers, titled};
 use proptest::prelude::*;
-use troupe_crdt::{AgentKey, Document, Edit, ForkProof, KEEPER, Kind, PublicKey, Refusal, SignedBatch, Standing};
+use troupe_crdt::{
+    AgentKey, Document, Edit, ForkProof, KEEPER, Kind, PublicKey, Refusal, SignedBatch, Standing,
+};
 use troupe_domain::Code;
 
 /// Two peers, the second of which has forked: it holds one story and has told the other.

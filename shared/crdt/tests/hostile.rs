@@ -14,8 +14,8 @@ use troupe_crdt::limits::{
     MAX_BATCH_BYTES, MAX_BATCH_OPERATIONS, MAX_LAMPORT_ADVANCE, MAX_PENDING_BATCHES,
 };
 use troupe_crdt::{
-    AgentKey, Batch, BatchHash, Change, Document, KEEPER, Kind, Operation, OrderKey, Refusal, Replica,
-    SignedBatch,
+    AgentKey, Batch, BatchHash, Change, Document, KEEPER, Kind, Operation, OrderKey, Refusal,
+    Replica, SignedBatch,
 };
 use troupe_domain::plan::PlanItemStatus;
 use troupe_domain::{Code, Name, Timestamp, VectorClock};

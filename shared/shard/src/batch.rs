@@ -245,7 +245,7 @@ mod tests {
             at: Timestamp::from_millis(0),
             trace: None,
             body: Bytes::new(),
-            reach: crate::notice::None,
+            told: None,
         }
     }
 

@@ -13,13 +13,13 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use troupe_bus::follow::{Follower, Published};
 use troupe_bus::log::StreamLog;
-use troupe_contract::event::{self, TaskEvent};
+use troupe_contract::event::{self, CloudEvent, ProgressEvent, ProgressEventKind, TaskEvent};
 use troupe_contract::subject;
 use troupe_domain::{Fault, Timestamp};
 
 use crate::handlers::{Plans, Shard, dispatching};
 use crate::rules::record::Place;
-use crate::rules::request::{PlanRequest, TaskMoved};
+use crate::rules::request::{News, PlanRequest, TaskMoved};
 
 /// Events on their way here.
 const MAX_AHEAD: u16 = 256;
@@ -116,8 +116,9 @@ impl Following {
         let made_at = self.events.made_at();
         // A stream that was made anew is read from its beginning.
         let from = if made_at == known.stream_made_at { known.sequence + 1 } else { 1 };
-        let filter = subject::events_of(event::TASK);
-        let follower = self.events.follow(filter, from).ahead(MAX_AHEAD);
+        let reports = subject::event(event::PROGRESS, ProgressEventKind::ProgressReported.token());
+        let follower = self.events.follow(subject::events_of(event::TASK), from);
+        let follower = follower.and(reports).ahead(MAX_AHEAD);
         Some(At { follower, made_at: known.stream_made_at, stream: made_at, passed: 0 })
     }
 
@@ -175,19 +176,43 @@ struct At {
 
 /// What a message of the event stream tells of tasks.
 fn told(published: &Published) -> Vec<TaskMoved> {
-    let events = match published.events::<TaskEvent>() {
-        Ok(events) => events,
-        Err(why) => {
-            let subject = &published.entry.subject;
-            tracing::error!(subject, %why, "no events of tasks; passed over");
-            Vec::new()
-        }
+    let subject = &published.entry.subject;
+    let reports = subject::event(event::PROGRESS, "");
+    let told = if subject.starts_with(&reports) {
+        published.events().map(|events| events.into_iter().map(reported).collect())
+    } else {
+        published.events().map(|events| events.into_iter().map(happened).collect())
     };
-    let moved = |told: TaskEvent| TaskMoved {
+    told.unwrap_or_else(|why| {
+        tracing::error!(subject, %why, "no events of tasks; passed over");
+        Vec::new()
+    })
+}
+
+fn happened(event: CloudEvent<TaskEvent>) -> TaskMoved {
+    let trace = event.trace();
+    let told = event.data;
+    let worked = told.task.filter(|task| task.status.is_terminal());
+    let minutes = worked.and_then(|task| Some(task.completed_at?.minutes_since(task.started_at?)));
+    TaskMoved {
         task: told.task_id,
-        event: told.event,
+        news: News::Event(told.event),
         by: told.by,
         reason: told.reason,
-    };
-    events.into_iter().map(|event| moved(event.data)).collect()
+        minutes: minutes.map(|minutes| minutes.round() as u64),
+        trace,
+    }
+}
+
+fn reported(event: CloudEvent<ProgressEvent>) -> TaskMoved {
+    let trace = event.trace();
+    let told = event.data;
+    TaskMoved {
+        task: told.task_id,
+        news: News::Progress(told.percentage as u8),
+        by: told.agent_id,
+        reason: None,
+        minutes: None,
+        trace,
+    }
 }

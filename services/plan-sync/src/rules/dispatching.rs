@@ -12,13 +12,16 @@ use troupe_domain::{AgentId, Fault, TaskId, Timestamp, TraceContext};
 use super::editing::Extra;
 use super::nouns;
 use super::record::{NewLink, Place, Record};
-use super::request::{Edited, TaskMoved};
+use super::request::{Edited, News, TaskMoved};
 use super::state::{Link, PlanState};
 
 /// Items that have tasks, of one shard.
 pub const MAX_LINKS: usize = 100_000;
 /// How far an item is that its task reported done, until somebody verified it.
 const REPORTED_PERCENT: u8 = 90;
+
+/// Reports move an item by so many percent at once: each step is an edit that the plan's history keeps.
+const PROGRESS_STEP: u8 = 10;
 
 /// Characters of a task's reason that its item keeps.
 const MAX_REASON_CHARS: usize = 1_000;
@@ -34,10 +37,17 @@ struct Effect {
     remark: bool,
 }
 
-fn effect_of(event: TaskEventKind) -> Option<Effect> {
+fn effect_of(news: News) -> Option<Effect> {
     use PlanItemStatus as S;
     use TaskEventKind as E;
     let effect = |status, over, remark| Effect { status, progress: None, over, remark };
+    let event = match news {
+        News::Event(event) => event,
+        News::Progress(percent) => {
+            let step = percent.min(REPORTED_PERCENT) / PROGRESS_STEP * PROGRESS_STEP;
+            return Some(Effect { progress: Some(step), ..effect(S::InProgress, false, false) });
+        }
+    };
     Some(match event {
         E::TaskClaimed | E::TaskStarted => effect(S::InProgress, false, false),
         E::TaskReported => {
@@ -168,7 +178,7 @@ impl PlanState {
         }
         for moved in moves {
             let link = self.links.get(&moved.task).cloned();
-            let (Some(link), Some(effect)) = (link, effect_of(moved.event)) else { continue };
+            let (Some(link), Some(effect)) = (link, effect_of(moved.news)) else { continue };
             if let Err(fault) = self.move_item_of(&link, moved, effect, now) {
                 // A plan that is full stays as it is; its task goes on.
                 tracing::warn!(%fault, task = %moved.task, "an item was not moved");
@@ -200,17 +210,28 @@ impl PlanState {
             .filter(|_| effect.remark)
             .map(|why| format!("task {}: {}", moved.task, shortened(why)));
         let mut edits = Vec::new();
+        let progress = effect.progress.filter(|progress| item.progress < *progress);
+        if matches!(moved.news, News::Progress(_))
+            && (item.status != PlanItemStatus::InProgress || progress.is_none())
+        {
+            // A report is not news of an item that nobody works on, or that is as far already.
+            return Ok(());
+        }
         if is_decided(item.status) {
             edits.extend(note.map(|text| Edit::AddNote { item: item.id.clone(), text }));
         } else {
-            let progress = effect.progress.filter(|progress| item.progress < *progress);
-            let (item, status) = (item.id.clone(), effect.status);
-            edits.push(Edit::UpdateStatus { item, status, progress, reason: note });
+            let (id, status) = (item.id.clone(), effect.status);
+            edits.push(Edit::UpdateStatus { item: id.clone(), status, progress, reason: note });
+            if let Some(minutes) = moved.minutes.filter(|minutes| *minutes > 0) {
+                let change = ItemChange { add_minutes: Some(minutes), ..ItemChange::default() };
+                edits.push(Edit::UpdateItem { item: id, change, rests_on: None });
+            }
         }
         let by = moved.by.clone();
         let extra = Extra {
             item_ids: vec![item.id],
             followed: Some(moved.task.clone()),
+            trace: moved.trace.clone(),
             ..Extra::default()
         };
         self.write(&link.plan, by, &edits, extra, now).map(|_| ())

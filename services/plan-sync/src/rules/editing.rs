@@ -2,8 +2,8 @@
 //! in the caller's name.
 
 use troupe_contract::plan::{Bytes64, Choice, CreatePlanRequest};
-use troupe_crdt::{AgentKey, KEEPER};
 use troupe_crdt::edit::{Edit, PlanChange};
+use troupe_crdt::{AgentKey, KEEPER};
 use troupe_domain::plan::{ItemId, ObjectId, ObjectKind};
 use troupe_domain::{AgentId, Code, Fault, Name, TaskId, Timestamp, TraceContext};
 

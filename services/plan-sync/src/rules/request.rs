@@ -129,11 +129,25 @@ pub struct TaskMoved {
     /// Which.
     pub task: TaskId,
     /// What.
-    pub event: TaskEventKind,
+    pub news: News,
     /// Who did it.
     pub by: Option<AgentId>,
     /// Why.
     pub reason: Option<String>,
+    /// How long it was at work, where it is over.
+    pub minutes: Option<u64>,
+    /// The trace that it belongs to.
+    pub trace: Option<TraceContext>,
+}
+
+/// What is new of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum News {
+    /// Something happened to it.
+    Event(TaskEventKind),
+    /// Its holder reported how far it is, 0 to 100.
+    Progress(u8),
 }
 
 /// What an edit came to.

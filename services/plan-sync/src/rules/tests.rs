@@ -13,7 +13,7 @@ use troupe_shard::Machine;
 
 use super::notice::count_of;
 use super::record::{NewLink, Place, Record};
-use super::request::{Operation, PlanRequest, TaskMoved};
+use super::request::{News, Operation, PlanRequest, TaskMoved};
 use super::snapshot::SnapshotLine;
 use super::state::{PlanState, Settings};
 
@@ -243,9 +243,15 @@ impl Run {
         self.events += 1;
         let moved = TaskMoved {
             task: name(&format!("task-{}", self.tasks.saturating_sub(number.into()))),
-            event: if done { TaskEventKind::TaskCompleted } else { TaskEventKind::TaskRetrying },
+            news: News::Event(if done {
+                TaskEventKind::TaskCompleted
+            } else {
+                TaskEventKind::TaskRetrying
+            }),
             by: Some(name("bob")),
             reason: (!done).then(|| "it failed".to_owned()),
+            minutes: done.then_some(7),
+            trace: None,
         };
         let place = Place { stream_made_at: Timestamp::from_millis(1), sequence: self.events };
         // Told twice, it moves nothing twice.

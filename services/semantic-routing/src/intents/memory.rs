@@ -14,6 +14,8 @@ use crate::rules::verdict::Verdict;
 const MAX_ROUTED: usize = 8_192;
 /// Questions of which it is remembered which entry answered them.
 const MAX_SERVED: usize = 8_192;
+/// Questions that another one's entry answers, so that they are embedded once.
+const MAX_ALIASES: usize = 65_536;
 
 /// The cache in memory.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub(super) struct Memory {
     max_entries: usize,
     /// By the key of the question: the key of the entry that answered it.
     served: Recent<String, String>,
+    /// By the key of a question that was answered by what is near: the key of that entry.
+    aliases: Recent<String, String>,
     /// By message: what it wanted, and the route that it took.
     routed: Recent<MessageId, Routed>,
 }
@@ -42,6 +46,7 @@ impl Memory {
             index: None,
             max_entries,
             served: Recent::new(MAX_SERVED),
+            aliases: Recent::new(MAX_ALIASES),
             routed: Recent::new(MAX_ROUTED),
         }
     }
@@ -62,15 +67,16 @@ impl Memory {
         Some(index)
     }
 
-    /// An exact hit.
+    /// An exact hit: this very text was asked before, and has an entry or was answered by one.
     pub(super) fn exact(
         &mut self,
         generation: &Generation,
         dims: usize,
         key: &str,
     ) -> Option<Verdict> {
-        let found = self.of(generation, dims)?.exact(key)?.value.clone();
-        self.served.insert(key.to_owned(), key.to_owned());
+        let entry = self.aliases.get(key).cloned().unwrap_or_else(|| key.to_owned());
+        let found = self.of(generation, dims)?.exact(&entry)?.value.clone();
+        self.served.insert(key.to_owned(), entry);
         Some(found)
     }
 
@@ -86,6 +92,7 @@ impl Memory {
         let near = self.of(generation, vector.len())?.near(vector, similarity_min, gate);
         let near = near.ok().flatten()?;
         let (entry, verdict) = (near.key.to_owned(), near.entry.value.clone());
+        self.aliases.insert(key.to_owned(), entry.clone());
         self.served.insert(key.to_owned(), entry);
         Some(verdict)
     }

@@ -15,8 +15,9 @@ use troupe_bus::port::{AppendError, Log};
 use troupe_contract::subject;
 use troupe_domain::{Code, Fault, Task, TaskId};
 
+use crate::rules::leaving::Leaving;
 use crate::rules::memory::PIECE;
-use crate::rules::state::{Leaving, ShardState};
+use crate::rules::state::ShardState;
 use crate::shard::{Router, Shard, ShardRequest};
 
 /// How often it is looked for what leaves memory.

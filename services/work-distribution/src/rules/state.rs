@@ -37,18 +37,6 @@ pub struct Settings {
     pub max_open_bytes: usize,
 }
 
-/// Bytes of terminal tasks that stay in memory, as a share of what open ones may take.
-const TERMINAL_SHARE: usize = 4;
-/// Terminal tasks beyond the bound before some are let go of, as a share of it.
-const EVICTION_SLACK: usize = 64;
-/// Tasks that open ones look at which one eviction passes over.
-const MAX_SPARED: usize = 512;
-/// Tasks in one piece of the archive, and their bytes, about.
-const MAX_PIECE_TASKS: usize = 128;
-const MAX_PIECE_BYTES: usize = 512 * 1024;
-/// Terminal tasks beyond the bound that may wait for the archive; the next creation is refused.
-const MAX_WAITING_FOR_ARCHIVE: usize = 10_000;
-
 /// What a task takes in memory, about: its texts, and the rest as a constant.
 pub(super) fn weight(task: &Task) -> usize {
     const REST_BYTES: usize = 1_024;
@@ -61,17 +49,6 @@ pub(super) fn weight(task: &Task) -> usize {
         + json(&task.metadata)
         + json(&task.result)
         + task.dependencies.len() * 64
-}
-
-/// What leaves memory next.
-#[derive(Debug)]
-pub struct Leaving {
-    /// The number of the piece of the archive that it may become.
-    pub piece: u64,
-    /// What goes.
-    pub tasks: Vec<Arc<Task>>,
-    /// What was due and stays, because open tasks look at it.
-    pub spared: Vec<TaskId>,
 }
 
 /// What a task was before it changed, as far as indexes ask.
@@ -98,10 +75,10 @@ pub struct ShardState {
     pub(super) watchers: BTreeMap<TaskId, Vec<Watcher>>,
     pub(super) letters: BTreeMap<u64, Letter>,
     pub(super) next_letter: u64,
-    ended: Ended,
-    departed: Departed,
+    pub(super) ended: Ended,
+    pub(super) departed: Departed,
     pub(super) open_bytes: usize,
-    ended_bytes: usize,
+    pub(super) ended_bytes: usize,
     /// What was applied and is not yet stored, with what follows from it for others.
     pub(crate) drafts: Drafts<Self>,
 }
@@ -372,75 +349,6 @@ impl ShardState {
                 self.held.remove(holder);
             }
         }
-    }
-
-    /// The oldest terminal tasks beyond the bound, as many as go into one piece of the archive, but none
-    /// that an open task still looks at. They stay until the piece is stored: see
-    /// [`leave`](Self::leave).
-    pub fn leaving(&self) -> Option<Leaving> {
-        let max_bytes = self.settings.max_open_bytes / TERMINAL_SHARE;
-        let max_tasks = self.settings.max_terminal_tasks;
-        // Several go at once, so that one record tells of many.
-        if self.ended.len() <= max_tasks + max_tasks / EVICTION_SLACK
-            && self.ended_bytes <= max_bytes
-        {
-            return None;
-        }
-        let (mut tasks, mut spared, mut freed) = (Vec::new(), Vec::new(), 0);
-        for id in self.ended.iter() {
-            let enough = self.ended.len() - tasks.len() <= max_tasks
-                && self.ended_bytes - freed <= max_bytes;
-            let is_full = tasks.len() >= MAX_PIECE_TASKS || freed >= MAX_PIECE_BYTES;
-            if enough || is_full || spared.len() >= MAX_SPARED {
-                break;
-            }
-            let Some(task) = self.tasks.get(id) else { continue };
-            if self.is_looked_at(id) {
-                spared.push(id.clone());
-            } else {
-                freed += weight(task);
-                tasks.push(task.clone());
-            }
-        }
-        let is_something = !tasks.is_empty() || !spared.is_empty();
-        is_something.then(|| Leaving { piece: self.departed.next_piece(), tasks, spared })
-    }
-
-    /// Lets go of tasks, as they ended, that are in a piece of the archive. One that came back or that
-    /// somebody looks at since stays.
-    pub fn leave(
-        &mut self,
-        piece: u64,
-        ended: &[(TaskId, Option<Timestamp>)],
-        spared: Vec<TaskId>,
-    ) {
-        let is_as_it_was = |(id, at): &&(TaskId, Option<Timestamp>)| {
-            let task = self.tasks.get(id);
-            task.is_some_and(|task| task.status.is_terminal() && task.completed_at == *at)
-                && !self.is_looked_at(id)
-        };
-        let ids = ended.iter().filter(is_as_it_was).map(|(id, _)| id.clone()).collect();
-        let is_ended = |id: &TaskId| self.tasks.get(id).is_some_and(|t| t.status.is_terminal());
-        let spared = spared.into_iter().filter(is_ended).collect();
-        // A piece that nobody is in any more counts as well: its number is taken.
-        self.draft(Record::Evicted { piece, ids, spared });
-    }
-
-    /// Whether more has ended than may wait for the archive.
-    pub(super) fn check_archive(&self) -> Result<(), Fault> {
-        let most = self.settings.max_terminal_tasks + MAX_WAITING_FOR_ARCHIVE;
-        if self.ended.len() > most {
-            return Err(Fault::exhausted("MAX_WAITING_FOR_ARCHIVE", MAX_WAITING_FOR_ARCHIVE));
-        }
-        if self.ended_bytes > self.settings.max_open_bytes {
-            return Err(Fault::exhausted("max_open_bytes", self.settings.max_open_bytes));
-        }
-        Ok(())
-    }
-
-    fn is_looked_at(&self, id: &TaskId) -> bool {
-        let mut dependents = self.dependents.get(id).into_iter().flatten();
-        dependents.any(|d| self.tasks.get(d).is_some_and(|task| !task.status.is_terminal()))
     }
 
     fn drop_task(&mut self, id: &TaskId) {

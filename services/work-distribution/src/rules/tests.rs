@@ -9,8 +9,9 @@ use troupe_domain::task::{Dependency, OnFailure};
 use troupe_domain::{Code, Name, Priority, Task, TaskStatus, Timestamp};
 
 use super::commands::{Claimer, DueLease, HolderLife};
+use super::leaving::Leaving;
 use super::record::Record;
-use super::state::{Leaving, Settings, ShardState};
+use super::state::{Settings, ShardState};
 
 fn name(text: &str) -> Name {
     Name::parse(text).unwrap()

@@ -241,6 +241,7 @@ fn many(entity: &str) -> String {
     match entity.chars().last() {
         Some('s') => entity.to_owned(),
         Some('x') => format!("{entity}es"),
+        Some('y') => format!("{}ies", entity.trim_end_matches('y')),
         _ => format!("{entity}s"),
     }
 }
