@@ -192,8 +192,6 @@ async fn reports_of_a_task_move_its_item_by_steps() {
     };
     far(37, 30).await;
     far(62, 60).await;
-    // Back is told by the progress service; the item stays where it was.
-    far(20, 60).await;
     far(100, 90).await;
     let done = json!({"task_id": claimed.task.id, "epoch": claimed.task.epoch});
     bob.call::<work::Complete>(done).await.unwrap();

@@ -113,9 +113,8 @@ async fn what_an_agent_did_not_sign_is_not_its_own() {
     own.pull(&eve.bus).await;
     let operations = own.copy.document().operations(&own.agent, &[addition("d")]).unwrap();
     let at = first.batch().at;
-    let posed = own.copy.write(&own.agent, &own.key, Some(name("ann")), at, operations).unwrap();
-    let reply = bring(&eve.bus, &[posed]).await.unwrap();
-    assert_eq!(reply.refused.unwrap().code, Code::PermissionDenied);
+    let posed = own.copy.write(&own.agent, &own.key, Some(name("ann")), at, operations);
+    assert_eq!(posed.unwrap_err().code, Code::PermissionDenied);
     let items = ann.get("p").await.plan.items;
     assert_eq!(items.iter().map(|item| item.id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
 }
