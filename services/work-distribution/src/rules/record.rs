@@ -183,6 +183,8 @@ pub enum SnapshotLine {
     Agent(AgentId, AgentTally),
     /// Terminal tasks in the order in which they ended.
     Ended(Vec<TaskId>),
+    /// The tasks whose stall was told, with the epoch of the hold.
+    Stalled(Vec<(TaskId, u64)>),
     /// The digests of tasks that left memory for a piece of the archive.
     Departed(u64, Arc<[u64]>),
 }

@@ -397,6 +397,7 @@ impl ShardState {
         lines.extend(watchers.map(|(id, w)| SnapshotLine::Watchers(id, w)));
         let agents = self.tally.agents().map(|(agent, tally)| (agent.clone(), *tally));
         lines.extend(agents.map(|(agent, tally)| SnapshotLine::Agent(agent, tally)));
+        lines.push(SnapshotLine::Stalled(self.timers.stalled()));
         lines.push(SnapshotLine::Ended(self.ended.iter().cloned().collect()));
         lines.extend(self.departed.pieces().map(|(piece, ids)| SnapshotLine::Departed(piece, ids)));
         lines
@@ -421,6 +422,13 @@ impl ShardState {
                 self.watchers.insert(id, watchers);
             }
             SnapshotLine::Agent(agent, tally) => self.tally.restore_agent(agent, tally),
+            SnapshotLine::Stalled(told) => {
+                for (id, epoch) in told {
+                    if let Some(task) = self.tasks.get(&id).filter(|task| task.epoch == epoch) {
+                        self.timers.told_stalled(task);
+                    }
+                }
+            }
             SnapshotLine::Ended(ids) => self.ended.extend(ids),
             SnapshotLine::Departed(piece, digests) => self.departed.push_digests(piece, digests),
         }

@@ -131,6 +131,14 @@ impl Timers {
         self.soft.get(&task.id).filter(|s| s.epoch == task.epoch).map_or(0, |s| s.graces)
     }
 
+    /// The tasks whose stall was told, with the epoch of the hold, by id.
+    pub fn stalled(&self) -> Vec<(TaskId, u64)> {
+        let mut told: Vec<_> =
+            self.stalled.iter().map(|(id, epoch)| (id.clone(), *epoch)).collect();
+        told.sort();
+        told
+    }
+
     /// Remembers that the stall of this epoch was told.
     pub fn told_stalled(&mut self, task: &Task) {
         self.disarm(task);
