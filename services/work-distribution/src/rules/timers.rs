@@ -1,7 +1,7 @@
 //! Timers: what must be looked at when, derived from the tasks themselves.
 //!
-//! Nothing about a timer is stored: a replica that takes a shard over derives them anew, and what is
-//! overdue fires at once.
+//! No timer is stored: a replica that takes a shard over derives them anew, and what is overdue fires at
+//! once. Snapshots keep only whose stall was told, for a task does not say so.
 
 use std::collections::{BTreeSet, HashMap};
 
