@@ -20,7 +20,7 @@ pub(crate) fn build(root: &Path) -> Result<()> {
 }
 
 pub(crate) fn test(root: &Path) -> Result<()> {
-    cargo(root, &["test", "--workspace", "--locked"])
+    cargo(root, &["test", "--workspace", "--locked", "--no-fail-fast"])
 }
 
 /// Runs cargo-deny where it is installed.
