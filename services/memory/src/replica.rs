@@ -7,4 +7,6 @@ pub mod forgetting;
 pub mod heating;
 pub mod learned;
 pub mod learning;
+pub mod recovering;
+mod salvage;
 pub mod telling;

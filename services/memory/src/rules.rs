@@ -18,6 +18,7 @@ pub mod quarantine;
 pub mod reading;
 pub mod record;
 pub mod request;
+pub mod recovering;
 pub mod retracting;
 pub mod searching;
 pub mod snapshot;

@@ -20,6 +20,7 @@ use crate::replica::embedding::Embedding;
 use crate::replica::forgetting::Forgetting;
 use crate::replica::heating::Heating;
 use crate::replica::learning::Learning;
+use crate::replica::recovering::Recovering;
 use crate::replica::telling::Telling;
 use crate::rules::request::MemoryRequest;
 use crate::rules::state::MemoryState;
@@ -141,6 +142,9 @@ fn beside(memories: &Arc<Memories>, config: &Config) -> Vec<JoinHandle<()>> {
     ];
     background.extend(memories.hot.clone().map(|hot| tokio::spawn(hot.run())));
     if let Some(embedder) = memories.embedder.clone() {
+    if let Some(segments) = memories.segments.clone() {
+        background.push(tokio::spawn(Recovering { router: router.clone(), segments }.run()));
+    }
         let embedding = Embedding { router: router.clone(), embedder };
         background.push(tokio::spawn(embedding.run()));
     }

@@ -283,35 +283,140 @@ async fn a_dead_redis_and_a_broken_cold_tier_hold_nothing_up_and_are_said() {
     .await;
 }
 
+/// Every segment below a folder.
+fn segments_in(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut segments = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            segments.extend(segments_in(&path));
+        } else if path.extension().is_some_and(|end| end == "zst") {
+            segments.push(path);
+        }
+    }
+    segments
+}
+
+/// Flips bytes in the middle of a segment.
+fn flip(segment: &Path) {
+    let mut content = std::fs::read(segment).unwrap();
+    let middle = content.len() / 3;
+    content[middle..middle + 40].iter_mut().for_each(|byte| *byte ^= 0x5a);
+    std::fs::write(segment, content).unwrap();
+}
+
+/// Events of an entry, as they are kept: what happened, and why.
+async fn events_of(bus: &troupe_bus::Bus, id: &MemoryId) -> Vec<(String, Option<String>)> {
+    let events = bus.open_stream(&stream::events(), 1).await.unwrap();
+    let mut bodies = Vec::new();
+    events.read(EVERYTHING, 1, &mut |entry| bodies.push(entry.body)).await.unwrap();
+    let mut told = Vec::new();
+    for body in bodies {
+        let value: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let all = value.as_array().cloned().unwrap_or_else(|| vec![value]);
+        let of = all.into_iter().map(|event| event.get("data").cloned().unwrap_or(event));
+        for event in of.filter(|event| event["memory_id"] == json!(id)) {
+            let text = |field: &str| event[field].as_str().map(str::to_owned);
+            told.push((text("event").unwrap_or_default(), text("reason")));
+        }
+    }
+    told
+}
+
+/// Whether the log of the only shard has these words.
+async fn log_has(bus: &troupe_bus::Bus, words: &str) -> bool {
+    let spec = stream::shard_log(Service::Memory, 0, 1, stream::MEMORY_LOG_BYTES);
+    let log = bus.open_stream(&spec, 1).await.unwrap();
+    let mut has = false;
+    let mut look = |entry: troupe_bus::port::Entry| {
+        has |= String::from_utf8_lossy(&entry.body).contains(words);
+    };
+    log.read(EVERYTHING, 1, &mut look).await.unwrap();
+    has
+}
+
+async fn recovers_from(damage: impl Fn(&Path)) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stage = Stage::with(cooling(folder.path()), 1).await;
+    let ada = stage.bus("ada").await;
+    let id = note(&ada, "the exact words that were written", 0.1).await;
+    let other = note(&ada, "a neighbour that nobody reads", 0.1).await;
+    for id in [&id, &other] {
+        until_in(&ada, id, MemoryTier::Cold).await;
+    }
+    segments_in(folder.path()).iter().for_each(|segment| damage(segment));
+    for id in [&id, &other] {
+        let read = call::<GetMemory>(&ada, json!({ "id": id })).await.unwrap();
+        let expected = ["the exact words that were written", "a neighbour that nobody reads"];
+        let content = read.memory.content.as_deref();
+        assert!(content.is_none_or(|content| expected.contains(&content)), "never read wrong");
+        eventually("it to be told, found and written anew", PATIENCE, || async {
+            let told = events_of(&ada, id).await;
+            let damaged = told.iter().position(|(event, _)| event == "memory_damaged")?;
+            let recovered = told.iter().position(|(_, why)| why.as_deref() == Some("recovered"))?;
+            assert!(damaged < recovered, "{told:?}");
+            let is_moved = |(event, _): &(String, Option<String>)| event == "memory_moved";
+            told.iter().skip(recovered + 1).any(is_moved).then_some(())
+        })
+        .await;
+    }
+    // Another owner sees the same, finds the words, and reads the new segment.
+    stage.replicas.remove(0).drain().await;
+    stage.add_replica().await;
+    assert_eq!(stats(&ada).await.damaged, 0);
+    eventually("both to be whole", PATIENCE, || async {
+        let found = search(&ada, json!({"query": "exact words"})).await;
+        let hit = found.results.iter().find(|hit| hit.memory.id == id)?;
+        let found = search(&ada, json!({"query": "neighbour nobody"})).await;
+        let neighbour = found.results.iter().find(|hit| hit.memory.id == other)?;
+        let is_whole = found.complete
+            && hit.memory.content.as_deref() == Some("the exact words that were written")
+            && neighbour.memory.content.as_deref() == Some("a neighbour that nobody reads");
+        is_whole.then_some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flipped_byte_in_a_segment_is_met_and_reported_and_never_read() {
+async fn what_a_flipped_byte_hits_is_found_in_the_log_and_written_anew() {
+    recovers_from(flip).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_in_a_segment_that_is_gone_is_found_in_the_log_and_written_anew() {
+    recovers_from(|segment| std::fs::remove_file(segment).unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flipped_byte_is_met_and_reported_and_never_read_once_the_log_is_purged() {
     let folder = tempfile::tempdir().unwrap();
     let stage = Stage::with(cooling(folder.path()), 1).await;
     let ada = stage.bus("ada").await;
     let id = note(&ada, "the exact words that were written", 0.1).await;
     until_in(&ada, &id, MemoryTier::Cold).await;
-    let mut segments = Vec::new();
-    let mut folders = vec![folder.path().to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap().flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|end| end == "zst") {
-                segments.push(path);
-            }
-        }
-    }
-    let mut content = std::fs::read(&segments[0]).unwrap();
-    let middle = content.len() / 3;
-    content[middle..middle + 40].iter_mut().for_each(|byte| *byte ^= 0x5a);
-    std::fs::write(&segments[0], content).unwrap();
-    let read = call::<GetMemory>(&ada, json!({ "id": id })).await.unwrap();
-    assert!(!read.complete && read.memory.content.is_none());
-    eventually("the damage to be counted", PATIENCE, || async {
-        (stats(&ada).await.damaged == 1).then_some(())
+    assert!(log_has(&ada, "the exact words").await, "else purging shows nothing");
+    // A deletion is done when the log before it is gone.
+    let other = note(&ada, "something else", 0.9).await;
+    call::<DeleteMemory>(&ada, json!({ "id": other })).await.unwrap();
+    eventually("the log to be purged", Duration::from_secs(60), || async {
+        let receipt = call::<GetDeletion>(&ada, json!({ "id": other })).await.ok()?;
+        receipt.complete.then_some(())
     })
     .await;
+    assert!(!log_has(&ada, "the exact words").await);
+    flip(&segments_in(folder.path())[0]);
+    let read = call::<GetMemory>(&ada, json!({ "id": id })).await.unwrap();
+    assert!(!read.complete && read.memory.content.is_none());
+    eventually("it to be looked for in vain", PATIENCE, || async {
+        let shard = stage.replicas[0].router().find(0)?;
+        let is_sought = shard.look(|state| !state.lost(10, usize::MAX).is_empty());
+        (!is_sought && stats(&ada).await.damaged == 1).then_some(())
+    })
+    .await;
+    let read = call::<GetMemory>(&ada, json!({ "id": id })).await.unwrap();
+    assert!(!read.complete && read.memory.content.is_none());
+    let told = events_of(&ada, &id).await;
+    assert!(told.iter().any(|(event, _)| event == "memory_damaged"), "{told:?}");
     let found = search(&ada, json!({"query": "exact words"})).await;
     assert!(!found.complete && !found.missing.is_empty());
 }

@@ -21,7 +21,8 @@ use crate::writing::Written;
 pub enum OnDamage {
     /// Leave everything as it is, and say so.
     Refuse,
-    /// Leave the frame out: its entries are lost, unless they are somewhere else.
+    /// Leave the frame out, or all of a segment that is not there: the entries are lost, unless they
+    /// are somewhere else.
     LeaveOut,
 }
 
@@ -57,6 +58,10 @@ impl Segments {
             let scan = match self.scan(namespace, source).await {
                 Err(SegmentError::Damaged(damage)) if on_damage == OnDamage::LeaveOut => {
                     lost.push(*damage);
+                    continue;
+                }
+                Err(SegmentError::Missing { .. }) if on_damage == OnDamage::LeaveOut => {
+                    lost.push(gone(namespace, source));
                     continue;
                 }
                 scan => scan?,
@@ -95,5 +100,16 @@ impl Segments {
             self.delete(&naming::segment(namespace, id)).await?;
         }
         Ok(())
+    }
+}
+
+/// All of a segment is lost: it is not there.
+fn gone(namespace: &Namespace, segment: SegmentId) -> Damage {
+    Damage {
+        namespace: namespace.to_string(),
+        segment: Some(segment),
+        frame: None,
+        entries: Vec::new(),
+        why: "it is not there",
     }
 }

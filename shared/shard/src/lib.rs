@@ -3,11 +3,12 @@
 //! A service brings a [`Machine`]: its rules, pure. What stands here makes what they decide durable
 //! and finds it: [`owner`] carries out requests and groups what they write into batches; [`recovery`]
 //! rebuilds the state from the log and fences the former owner; [`snapshot`] keeps the log short;
-//! [`publisher`] derives the events; [`presence`], [`keeper`] and [`router`] spread the shards over
+//! [`publisher`] derives the events; [`history`] finds what was written once; [`presence`], [`keeper`] and [`router`] spread the shards over
 //! the living replicas and find them; [`letters`] go from shard to shard. [`Shards`] is all of it.
 
 pub mod batch;
 mod commit;
+pub mod history;
 pub mod keeper;
 pub mod lease;
 pub mod letters;
@@ -23,6 +24,7 @@ pub mod shards;
 pub mod snapshot;
 
 pub use batch::Batch;
+pub use history::Kept;
 pub use keeper::Ask;
 pub use letters::Letter;
 pub use machine::{Drafts, Machine};

@@ -6,7 +6,7 @@
 use serde::Deserialize;
 use troupe_domain::Fault;
 use troupe_domain::memory::{MemoryId, Namespace};
-use troupe_segments::{SegmentError, Wanted};
+use troupe_segments::{SegmentError, SegmentId, Wanted};
 
 use super::Memories;
 use crate::rules::entry::sha256_of;
@@ -43,8 +43,8 @@ impl Memories {
             Err(why) => return vec![format!("the cold tier: {why}")],
         };
         let mut missing: Vec<String> = Vec::new();
-        let mut damaged: Vec<MemoryId> = Vec::new();
-        for ((index, _), line) in cold.into_iter().zip(read) {
+        let mut damaged: Vec<(MemoryId, SegmentId)> = Vec::new();
+        for ((index, wanted), line) in cold.into_iter().zip(read) {
             let one = &mut found[index];
             match line.map(|line| serde_json::from_slice::<Line>(&line)) {
                 Ok(Ok(line)) if sha256_of(&line.content) == one.sha256 => {
@@ -52,11 +52,11 @@ impl Memories {
                 }
                 Ok(_) => {
                     missing.push(format!("{}: its copy holds something else", one.memory.id));
-                    damaged.push(one.memory.id.clone());
+                    damaged.push((one.memory.id.clone(), wanted.segment));
                 }
                 Err(why) => {
                     if is_lost(&why) {
-                        damaged.push(one.memory.id.clone());
+                        damaged.push((one.memory.id.clone(), wanted.segment));
                     }
                     missing.push(format!("{}: {why}", one.memory.id));
                 }
@@ -69,9 +69,14 @@ impl Memories {
         missing
     }
 
-    async fn report_damage(&self, namespace: &Namespace, ids: Vec<MemoryId>, reason: &str) {
+    async fn report_damage(
+        &self,
+        namespace: &Namespace,
+        entries: Vec<(MemoryId, SegmentId)>,
+        reason: &str,
+    ) {
         let reason = crate::rules::text::cut(reason, MAX_REASON_BYTES).to_owned();
-        let request = MemoryRequest::Damaged { namespace: namespace.clone(), ids, reason };
+        let request = MemoryRequest::Damaged { namespace: namespace.clone(), entries, reason };
         let until = tokio::time::Instant::now() + REPORT_WITHIN;
         let reported: Result<_, Fault> = self.ask(namespace, request, until).await;
         if let Err(fault) = reported {
@@ -81,7 +86,7 @@ impl Memories {
 }
 
 /// Bytes of what is said of a damage.
-const MAX_REASON_BYTES: usize = 1024;
+pub(crate) const MAX_REASON_BYTES: usize = 1024;
 const REPORT_WITHIN: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Whether a copy is not there any more, rather than not to be reached now.

@@ -6,7 +6,7 @@
 //! done; nor is it said to be done while there is a segment that nobody stands on, as a crash leaves it:
 //! that may hold anything. What fails costs the cold tier time and nobody else anything.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +14,9 @@ use tokio::time::{Instant, sleep};
 use troupe_bus::port::World;
 use troupe_domain::memory::{Memory, MemoryId, Namespace};
 use troupe_domain::{Fault, Name};
-use troupe_segments::{Entry, OnDamage, Placed, SegmentError, SegmentId, Segments};
+use troupe_segments::{Entry, OnDamage, Placed, SegmentId, Segments};
 
+use super::salvage::{MAX_READ_AT_ONCE, NotDone, salvage};
 use crate::handlers::contents::{Line, is_lost};
 use crate::handlers::{Router, Shard};
 use crate::rules::entry::{ColdPlace, sha256_of};
@@ -47,15 +48,6 @@ const DELETION_GRACE_MS: u64 = 5 * 60 * 1000;
 const SWEEP_EVERY: Duration = Duration::from_secs(10 * 60);
 /// Segments that are read anew after a takeover, in one round.
 const MAX_REREAD: usize = 4;
-
-/// Why it is not as it should be.
-#[derive(Debug, thiserror::Error)]
-enum NotDone {
-    #[error(transparent)]
-    Segment(#[from] SegmentError),
-    #[error("{0}")]
-    Fault(#[from] Fault),
-}
 
 /// Keeps the cold tier as the shards of this replica say.
 pub struct Cooling {
@@ -246,8 +238,8 @@ impl Cooling {
         let line = match segments.read(&namespace, place.wanted()).await {
             Ok(line) => line,
             Err(why) if is_lost(&why) => {
-                let (ids, reason) = (vec![id], why.to_string());
-                shard.call(MemoryRequest::Damaged { namespace, ids, reason }).await?;
+                let (entries, reason) = (vec![(id, place.segment)], why.to_string());
+                shard.call(MemoryRequest::Damaged { namespace, entries, reason }).await?;
                 return Ok(());
             }
             Err(why) => return Err(why.into()),
@@ -295,24 +287,38 @@ impl Cooling {
             let places: Vec<(MemoryId, ColdPlace)> = written
                 .filter_map(|placed| Some((id_of(&placed)?, place_of(id, &placed))))
                 .collect();
-            let kept: BTreeSet<&MemoryId> = places.iter().map(|(id, _)| id).collect();
-            let lost: Vec<MemoryId> =
-                keep.iter().filter(|id| !kept.contains(id)).cloned().collect();
-            if !lost.is_empty() {
-                let reason = rewritten
-                    .lost
-                    .first()
-                    .map_or_else(|| "it is not in its segment".to_owned(), ToString::to_string);
-                let namespace = namespace.clone();
-                shard.call(MemoryRequest::Damaged { namespace, ids: lost, reason }).await?;
-            }
-            let namespace = namespace.clone();
-            shard.call(MemoryRequest::Rewritten { namespace, former, places }).await?;
+            let request =
+                MemoryRequest::Rewritten { namespace: namespace.clone(), former, places };
+            shard.call(request).await?;
         }
+        self.leave(shard, segments, namespace, former).await?;
         segments.erase(namespace, &[former], now).await?;
         let namespace = namespace.clone();
         shard.call(MemoryRequest::Erased { namespace, segment: former }).await?;
         Ok(())
+    }
+
+    /// What still stands on a segment that is about to go could not be taken along with the others: what
+    /// can be read of it comes back to memory, and the rest is damaged.
+    async fn leave(
+        &self,
+        shard: &Arc<Shard>,
+        segments: &Segments,
+        namespace: &Namespace,
+        former: SegmentId,
+    ) -> Result<(), NotDone> {
+        let standing = shard.look(|state| state.standing_in(namespace, former));
+        for some in standing.chunks(MAX_READ_AT_ONCE) {
+            for (id, _, content) in salvage(shard, segments, namespace, some).await?.read {
+                let namespace = namespace.clone();
+                shard.call(MemoryRequest::Warmed { namespace, id, content }).await?;
+            }
+        }
+        if shard.look(|state| state.standing_in(namespace, former)).is_empty() {
+            return Ok(());
+        }
+        let why = "contents of a damaged segment find no room in memory";
+        Err(Fault::precondition(why).into())
     }
 
     /// After a takeover: reads the words of the cold tier, which are in no snapshot.
@@ -322,7 +328,7 @@ impl Cooling {
             let scan = match segments.scan(&namespace, segment).await {
                 Ok(scan) => scan,
                 Err(why) if is_lost(&why) => {
-                    self.lost(shard, &namespace, segment, &why.to_string()).await?;
+                    self.read_singly(shard, segments, &namespace, segment).await?;
                     continue;
                 }
                 Err(why) => return Err(why.into()),
@@ -336,26 +342,24 @@ impl Cooling {
                 })
                 .collect();
             shard.act(|state, _| state.reread(&namespace, &read));
-            // What is still not found is not in there.
-            self.lost(shard, &namespace, segment, "it cannot be read in its segment").await?;
+            self.read_singly(shard, segments, &namespace, segment).await?;
         }
         Ok(())
     }
 
-    /// What stands in a segment and was not found there is damaged.
-    async fn lost(
+    /// What was not found in a segment as a whole may be read by itself, or is damaged.
+    async fn read_singly(
         &self,
         shard: &Arc<Shard>,
+        segments: &Segments,
         namespace: &Namespace,
         segment: SegmentId,
-        reason: &str,
-    ) -> Result<(), Fault> {
-        let ids = shard.look(|state| state.unindexed_in(namespace, segment));
-        if ids.is_empty() {
-            return Ok(());
+    ) -> Result<(), NotDone> {
+        let left = shard.look(|state| state.unindexed_in(namespace, segment));
+        for some in left.chunks(MAX_READ_AT_ONCE) {
+            let read = salvage(shard, segments, namespace, some).await?.read;
+            shard.act(|state, _| state.reread(namespace, &read));
         }
-        let (namespace, reason) = (namespace.clone(), reason.to_owned());
-        shard.call(MemoryRequest::Damaged { namespace, ids, reason }).await?;
         Ok(())
     }
 

@@ -103,14 +103,7 @@ impl MemoryState {
                 }
             }
             What::Archived { entries } => self.archived(namespace, entries, at),
-            What::Warmed { id, content } => {
-                self.change(namespace, id, |entry| {
-                    entry.memory.content = Some(content.clone());
-                    entry.memory.tier = MemoryTier::Warm;
-                    entry.place = None;
-                });
-                self.tell(namespace, id, |entry| notice::moved(entry, at));
-            }
+            What::Warmed { id, content } => self.warmed(namespace, id, content, at),
             What::Rewritten { former, places } => self.moved_places(namespace, *former, places),
             What::Erased { segment } => self.erased(namespace, *segment),
             What::Damaged { ids, reason } => {
@@ -304,6 +297,20 @@ impl MemoryState {
     }
 
     /// What was kept of a segment is in another one.
+    fn warmed(&mut self, namespace: &Namespace, id: &MemoryId, content: &str, at: Timestamp) {
+        let mut was_damaged = false;
+        self.change(namespace, id, |entry| {
+            was_damaged = std::mem::take(&mut entry.damaged);
+            entry.memory.content = Some(content.to_owned());
+            entry.memory.tier = MemoryTier::Warm;
+            entry.place = None;
+        });
+        self.tell(namespace, id, |entry| match was_damaged {
+            true => notice::recovered(entry, at),
+            false => notice::moved(entry, at),
+        });
+    }
+
     fn moved_places(
         &mut self,
         namespace: &Namespace,

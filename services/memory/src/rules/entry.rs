@@ -89,6 +89,11 @@ impl Entry {
         }
     }
 
+    /// Whether its content is in this segment, and not somewhere else by now.
+    pub fn is_in(&self, segment: SegmentId) -> bool {
+        self.place.is_some_and(|place| place.segment == segment)
+    }
+
     /// The content, where it is in memory.
     pub fn content(&self) -> Option<&str> {
         self.memory.content.as_deref()

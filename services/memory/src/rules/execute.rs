@@ -100,7 +100,9 @@ fn carry_on(state: &mut MemoryState, request: MemoryRequest, now: Timestamp) {
             state.rewritten(&namespace, former, places, now);
         }
         Q::Erased { namespace, segment } => state.erased_segment(&namespace, segment, now),
-        Q::Damaged { namespace, ids, reason } => state.damaged(&namespace, ids, reason, now),
+        Q::Damaged { namespace, entries, reason } => {
+            state.damaged(&namespace, entries, reason, now);
+        }
         Q::Retier { namespace, ids } => state.retier(&namespace, ids, now),
         Q::Gone { namespace, ids, tier } => state.gone(&namespace, ids, &tier, now),
         Q::Told(numbers) => {

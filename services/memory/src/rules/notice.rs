@@ -111,6 +111,12 @@ pub fn moved(entry: &Entry, at: Timestamp) -> Notice {
     notice(&event(entry, MemoryEventKind::MemoryMoved, at), entry)
 }
 
+/// Its copy in the cold tier was damaged, and its content was found elsewhere.
+pub fn recovered(entry: &Entry, at: Timestamp) -> Notice {
+    let reason = Some("recovered".to_owned());
+    notice(&MemoryEvent { reason, ..event(entry, MemoryEventKind::MemoryMoved, at) }, entry)
+}
+
 /// Its copy in the cold tier is damaged.
 pub fn damaged(entry: &Entry, reason: &str, at: Timestamp) -> Notice {
     let reason = Some(reason.to_owned());

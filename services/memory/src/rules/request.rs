@@ -232,8 +232,8 @@ pub enum MemoryRequest {
     Retier {
         /// Where.
         namespace: Namespace,
-        /// Which.
-        ids: Vec<MemoryId>,
+        /// Which, and in which segment: that of an entry may be another by now.
+        entries: Vec<(MemoryId, SegmentId)>,
     },
     /// Deleted entries are gone from a tier.
     Gone {

@@ -42,6 +42,8 @@ pub struct Space {
     unembedded: BTreeSet<MemoryId>,
     /// Entries of the cold tier whose words are not in the index, after a takeover.
     unindexed: BTreeSet<MemoryId>,
+    /// Entries whose copy is damaged, and whose content was not looked for in the log by this owner.
+    lost: BTreeSet<MemoryId>,
     tombstones: BTreeMap<MemoryId, Tombstone>,
     complete_tombstones: BTreeSet<(Timestamp, MemoryId)>,
     pending_tombstones: BTreeSet<MemoryId>,
@@ -66,6 +68,7 @@ impl Default for Space {
             hot: BTreeSet::new(),
             unembedded: BTreeSet::new(),
             unindexed: BTreeSet::new(),
+            lost: BTreeSet::new(),
             tombstones: BTreeMap::new(),
             complete_tombstones: BTreeSet::new(),
             pending_tombstones: BTreeSet::new(),
@@ -108,6 +111,16 @@ impl Space {
     /// Entries of the cold tier whose words are not in the index.
     pub fn unindexed(&self) -> impl Iterator<Item = &Arc<Entry>> {
         self.unindexed.iter().filter_map(|id| self.get(id))
+    }
+
+    /// Entries whose copy is damaged, and whose content was not looked for in the log.
+    pub fn lost(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.lost.iter().filter_map(|id| self.get(id))
+    }
+
+    /// The content of an entry was looked for in the log, and is not there.
+    pub fn looked_for(&mut self, id: &MemoryId) {
+        self.lost.remove(id);
     }
 
     /// One entry.
@@ -231,6 +244,9 @@ impl Space {
         self.read_words(slot, &entry);
         self.read_vector(slot, &entry);
         self.enter(slot, &entry);
+        if entry.damaged {
+            self.lost.insert(entry.memory.id.clone());
+        }
         self.slots[slot as usize] = Some(entry);
     }
 
@@ -239,6 +255,7 @@ impl Space {
         let slot = self.by_id.remove(id)?;
         let entry = self.slots.get_mut(slot as usize)?.take()?;
         self.leave(slot, &entry);
+        self.lost.remove(id);
         self.index.remove(slot);
         for parent in &entry.memory.provenance.derived_from {
             if let Some(children) = self.children.get_mut(parent) {
@@ -262,10 +279,17 @@ impl Space {
         let mut entry = self.slots.get_mut(slot as usize)?.take()?;
         self.leave(slot, &entry);
         let words = (entry.sha256.clone(), entry.memory.tags.clone());
-        let had_vector = entry.vector.is_some();
+        let (had_vector, was_damaged) = (entry.vector.is_some(), entry.damaged);
         let result = change(Arc::make_mut(&mut entry));
-        if (&words.0, &words.1) != (&entry.sha256, &entry.memory.tags) {
+        // What comes back from the cold tier may never have been read for its words.
+        let is_other = (&words.0, &words.1) != (&entry.sha256, &entry.memory.tags);
+        if is_other || !self.index.has_words(slot) {
             self.read_words(slot, &entry);
+        }
+        match (was_damaged, entry.damaged) {
+            (false, true) => _ = self.lost.insert(id.clone()),
+            (true, false) => _ = self.lost.remove(id),
+            _ => {}
         }
         if had_vector != entry.vector.is_some() {
             self.read_vector(slot, &entry);

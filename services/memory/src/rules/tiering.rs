@@ -101,18 +101,20 @@ impl MemoryState {
         }
     }
 
-    /// Copies in the cold tier are damaged.
+    /// Copies in the cold tier are damaged. Who met that may have looked where an entry was before its
+    /// segment was written anew: then it says nothing.
     pub(super) fn damaged(
         &mut self,
         namespace: &Namespace,
-        ids: Vec<MemoryId>,
+        entries: Vec<(MemoryId, SegmentId)>,
         reason: String,
         now: Timestamp,
     ) {
         let Some(space) = self.space(namespace) else { return };
-        let is_news =
-            |id: &MemoryId| space.get(id).is_some_and(|e| e.place.is_some() && !e.damaged);
-        let ids: Vec<MemoryId> = ids.into_iter().filter(is_news).collect();
+        let is_news = |(id, segment): &(MemoryId, SegmentId)| {
+            space.get(id).is_some_and(|entry| entry.is_in(*segment) && !entry.damaged)
+        };
+        let ids: Vec<MemoryId> = entries.into_iter().filter(is_news).map(|(id, _)| id).collect();
         if !ids.is_empty() {
             self.draft(Some(namespace), now, What::Damaged { ids, reason });
         }

@@ -200,15 +200,6 @@ impl MemoryState {
         found
     }
 
-    /// Entries of a segment whose words search does not find.
-    pub fn unindexed_in(&self, namespace: &Namespace, segment: SegmentId) -> Vec<MemoryId> {
-        let Some(space) = self.space(namespace) else { return Vec::new() };
-        let here = space.unindexed().filter(|entry| {
-            !entry.damaged && entry.place.is_some_and(|place| place.segment == segment)
-        });
-        here.map(|entry| entry.memory.id.clone()).collect()
-    }
-
     /// Entries of the cold tier whose words search does not find yet, by their segments.
     pub fn unindexed_segments(&self, limit: usize) -> Vec<(Namespace, SegmentId)> {
         let mut found = BTreeSet::new();
