@@ -96,7 +96,7 @@ pub(super) async fn suggest(
     query: String,
     namespace: Option<Namespace>,
 ) -> Result<()> {
-    let request = SuggestRequest { query, task_id: None, namespace, limit: None };
+    let request = SuggestRequest { query, task_id: None, namespace, reader: None, limit: None };
     let reply = ask::<SuggestMemories>(global, &request).await?;
     show(global, &reply, false)
 }

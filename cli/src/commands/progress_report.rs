@@ -72,5 +72,10 @@ pub(crate) async fn run(global: &Global, args: ReportArgs) -> Result<()> {
     if global.json {
         return output::json(&receipt);
     }
-    Ok(output::line(&format!("{} {}%", receipt.task_id, receipt.percentage))?)
+    output::line(&format!("{} {}%", receipt.task_id, receipt.percentage))?;
+    for suggestion in &receipt.suggestions {
+        let text = suggestion.text.replace('\n', " ");
+        output::line(&format!("may help: {} {text}", suggestion.memory_id))?;
+    }
+    Ok(())
 }

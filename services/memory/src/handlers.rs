@@ -3,6 +3,7 @@
 pub mod contents;
 pub mod counting;
 pub mod forgetting;
+pub mod history;
 pub mod moving;
 pub mod reading;
 pub mod searching;
@@ -46,6 +47,8 @@ pub struct Memories {
     pub segments: Option<Segments>,
     /// How it is with the cold tier.
     pub cold_health: Arc<crate::store::cold::Health>,
+    /// Where what happens in the fleet is remembered.
+    pub learns_in: Namespace,
     /// Time and chance.
     pub world: Arc<dyn World>,
 }
@@ -174,6 +177,7 @@ pub async fn serve(
         SearchMemory => searching::search;
         SearchExpertConsensus => searching::search_consensus;
         SuggestMemories => searching::suggest;
+        TrackRecords => history::track_records;
         RetractMemory => forgetting::retract;
         DeleteMemory => forgetting::delete;
         GetDeletion => forgetting::deletion;

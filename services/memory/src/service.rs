@@ -78,6 +78,7 @@ impl Replica {
             hot,
             segments,
             cold_health: Arc::new(Health::default()),
+            learns_in: config.learning.namespace.clone(),
             world,
         });
         let background = beside(&memories, config);
@@ -141,10 +142,10 @@ fn beside(memories: &Arc<Memories>, config: &Config) -> Vec<JoinHandle<()>> {
         tokio::spawn(Forgetting { router: router.clone() }.run()),
     ];
     background.extend(memories.hot.clone().map(|hot| tokio::spawn(hot.run())));
-    if let Some(embedder) = memories.embedder.clone() {
     if let Some(segments) = memories.segments.clone() {
         background.push(tokio::spawn(Recovering { router: router.clone(), segments }.run()));
     }
+    if let Some(embedder) = memories.embedder.clone() {
         let embedding = Embedding { router: router.clone(), embedder };
         background.push(tokio::spawn(embedding.run()));
     }

@@ -53,6 +53,8 @@ async fn whole_life(stage: &Stage, round: usize) -> BTreeSet<String> {
     good::<CreateConsensus>(&ann, of(votes), c).await;
     good::<SearchExpertConsensus>(&ann, of(json!({"query": "why"})), c).await;
     good::<SuggestMemories>(&ann, of(json!({"query": "stuck"})), c).await;
+    let records = json!({"agents": ["good-0"], "query": "a life"});
+    good::<TrackRecords>(&ann, records, c).await;
     let page = good::<ExportMemories>(&ann, of(json!({})), c).await;
     let import = json!({"memories": page.memories, "namespace": format!("copy/{round}")});
     good::<ImportMemories>(&ann, import, c).await;

@@ -11,6 +11,7 @@ mod events;
 mod explain;
 mod fitting;
 mod following;
+mod history;
 mod knowledge;
 mod learning;
 mod memory;
@@ -198,6 +199,7 @@ impl Intents {
         let k = || knowledge.clone();
         loops.spawn("agents", agents::follow(k(), agent_changes));
         loops.spawn("work of agents", agents::ask_for_work(k(), bus.clone()));
+        loops.spawn("history of agents", history::ask(k(), bus.clone()));
         let follows = k();
         let follow = async move { follows.routes.follow(route_changes).await };
         loops.spawn("routes", follow);

@@ -82,6 +82,7 @@ pub fn entries() -> Vec<EventEntry> {
         entry!(SESSION, SessionEventKind, SessionEvent),
         entry!(BREAKER, BreakerEventKind, BreakerEvent),
         entry!(ROUTE, RouteEventKind, RouteEvent),
+        entry!(FEEDBACK, FeedbackEventKind, FeedbackEvent),
         entry!(PLAN, PlanEventKind, PlanEvent),
         entry!(PROGRESS, ProgressEventKind, ProgressEvent),
         entry!(MILESTONE, MilestoneEventKind, MilestoneEvent),

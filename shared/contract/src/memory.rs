@@ -1,6 +1,7 @@
 //! The endpoints of memory.
 
 mod forgetting;
+mod history;
 mod learning;
 mod moving;
 mod reading;
@@ -8,6 +9,7 @@ mod searching;
 mod writing;
 
 pub use forgetting::*;
+pub use history::*;
 pub use learning::*;
 pub use moving::*;
 pub use reading::*;
@@ -48,6 +50,8 @@ endpoints! { Service::Memory;
     SearchExpertConsensus = "search_expert_consensus" (SearchConsensusRequest) -> MemorySearchReply, Everyone;
     /// Finds what helped before with what holds somebody up now.
     SuggestMemories = "suggest" (SuggestRequest) -> MemorySearchReply, Everyone;
+    /// Tells what agents achieved so far, at all and at things like what is to be done.
+    TrackRecords = "track_records" (TrackRecordsRequest) -> TrackRecordsReply, Everyone;
     /// Gives all entries of a namespace, page by page.
     ExportMemories = "export" (ExportMemoriesRequest) -> ExportPage, Everyone;
     /// Takes exported entries in; those that are there stay.

@@ -10,7 +10,9 @@ mod provenance;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use learned::{ConsensusVote, ExpertConsensus, Iteration, MemoryDetails, RefinementTrace};
+pub use learned::{
+    ConsensusVote, ExpertConsensus, Iteration, MemoryDetails, Outcome, RefinementTrace,
+};
 pub use namespace::Namespace;
 pub use provenance::{MemorySource, Provenance};
 

@@ -17,8 +17,9 @@ impl Operation for Tell {
         name: "progress_report",
         title: "Report progress",
         about: "Say how far a task which you hold is, and what blocks it. Report when something \
-                worth knowing changed, at least every few minutes of work. The answer stale_epoch \
-                means that you lost the task.",
+                worth knowing changed, at least every few minutes of work. When you name blockers, the \
+                suggestions in the answer are what the fleet remembers about such things. The answer \
+                stale_epoch means that you lost the task.",
         effect: Effect::Settles,
         attends: true,
         hidden: &["metadata", "details"],

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 use troupe_bus::Call;
+use troupe_contract::Service;
 use troupe_contract::memory::{
     MemoryHit, MemorySearchReply, MemorySearchRequest, SearchConsensusRequest, SuggestRequest,
 };
-use troupe_domain::Fault;
 use troupe_domain::limits::{MAX_MEMORY_DEPTH, MAX_MEMORY_QUERY_BYTES, MAX_MEMORY_RESULTS};
 use troupe_domain::memory::MemoryType;
+use troupe_domain::{Code, Fault};
 use troupe_recall::Vector;
 
 use super::{Memories, deadline, page_rows};
@@ -67,7 +68,12 @@ pub async fn suggest(
     call: Call<SuggestRequest>,
 ) -> Result<MemorySearchReply, Fault> {
     let until = deadline(&call);
-    let SuggestRequest { query, task_id, namespace, limit } = call.request;
+    let SuggestRequest { query, task_id, namespace, reader, limit } = call.request;
+    let is_service = || Service::ALL.iter().any(|one| one.full_name() == call.caller.as_str());
+    if reader.as_ref().is_some_and(|reader| *reader != call.caller) && !is_service() {
+        let why = "only a service of the fleet asks for others";
+        return Err(Fault::new(Code::PermissionDenied, why).with("field", "reader"));
+    }
     check_text("query", &query)?;
     bounded("query", &query, "MAX_MEMORY_QUERY_BYTES", MAX_MEMORY_QUERY_BYTES)?;
     let request = MemorySearchRequest {
@@ -76,13 +82,13 @@ pub async fn suggest(
         limit,
         ..MemorySearchRequest::default()
     };
-    let (reader, not_task) = (Some(call.caller), task_id);
+    let (reader, not_task) = (reader.or(Some(call.caller)), task_id);
     let searching = Searching { reader, not_task, ..wanted(request, USUAL_SUGGESTIONS)? };
     find(memories, searching, until).await
 }
 
 /// What is searched for, with its page.
-fn wanted(request: MemorySearchRequest, usual: usize) -> Result<Searching, Fault> {
+pub(super) fn wanted(request: MemorySearchRequest, usual: usize) -> Result<Searching, Fault> {
     let limit = page_rows(request.limit, usual, ("MAX_MEMORY_RESULTS", MAX_MEMORY_RESULTS))?;
     let offset = match &request.cursor {
         Some(cursor) => cursor
@@ -103,6 +109,7 @@ fn wanted(request: MemorySearchRequest, usual: usize) -> Result<Searching, Fault
         consensus: None,
         reader: None,
         not_task: None,
+        outcomes: false,
         offset,
         limit,
     })
@@ -143,7 +150,7 @@ async fn find(
 }
 
 /// What the query means, if there is a model and it answers in time.
-async fn meaning(
+pub(super) async fn meaning(
     memories: &Memories,
     searching: &Searching,
     until: Instant,

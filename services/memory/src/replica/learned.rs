@@ -1,17 +1,17 @@
-//! What is remembered of what happened to a task. Pure.
+//! What is remembered of what happened to a task, and of feedback on routing. Pure.
 //!
 //! Invariants: an event is remembered once, whatever number of times it comes: the id follows from it;
 //! a text is bounded, and what an agent wrote goes through quarantine like any other.
 
 use std::fmt::Write as _;
 
-use troupe_contract::event::{TaskEvent, TaskEventKind};
+use troupe_contract::event::{FeedbackEvent, TaskEvent, TaskEventKind};
 use troupe_domain::memory::{
-    Iteration, Memory, MemoryDetails, MemorySource, MemoryType, Namespace, Provenance,
+    Iteration, Memory, MemoryDetails, MemorySource, MemoryType, Namespace, Outcome, Provenance,
     RefinementTrace,
 };
 use troupe_domain::task::{Reason, ReasonKind};
-use troupe_domain::{Name, Task};
+use troupe_domain::{AgentId, Name, Task};
 
 use crate::NAME;
 use crate::handlers::writing::blank;
@@ -28,8 +28,54 @@ const DONE_IMPORTANCE: f64 = 0.4;
 const FAILED_IMPORTANCE: f64 = 0.6;
 const TRACE_IMPORTANCE: f64 = 0.6;
 
+/// What is learned from events.
+#[derive(Debug, Default, PartialEq)]
+pub struct Lessons {
+    /// What is remembered.
+    pub memories: Vec<NewMemory>,
+    /// How what agents did turned out.
+    pub outcomes: Vec<Outcome>,
+}
+
+impl Lessons {
+    /// Takes more in.
+    pub fn extend(&mut self, more: Self) {
+        self.memories.extend(more.memories);
+        self.outcomes.extend(more.outcomes);
+    }
+
+    /// Bytes of what is remembered, about.
+    pub fn bytes(&self) -> usize {
+        self.memories.iter().map(|new| new.memory.content.as_deref().map_or(0, str::len)).sum()
+    }
+}
+
+/// What is learned from an event of a task.
+pub fn of_task(event: &TaskEvent, event_id: &str, namespace: &Namespace) -> Lessons {
+    Lessons {
+        memories: memories_of(event, event_id, namespace),
+        outcomes: outcome_of(event).into_iter().collect(),
+    }
+}
+
+/// How an attempt turned out, where it ended by what its agent did.
+fn outcome_of(event: &TaskEvent) -> Option<Outcome> {
+    let success = match event.event {
+        TaskEventKind::TaskCompleted => true,
+        TaskEventKind::TaskFailed | TaskEventKind::TaskRetrying | TaskEventKind::TaskDead => false,
+        _ => return None,
+    };
+    Some(Outcome { agent_id: doer(event)?.clone(), success })
+}
+
+/// Whose attempt it was. Whoever verified a report did not do the task.
+fn doer(event: &TaskEvent) -> Option<&AgentId> {
+    let holder = event.task.as_ref().and_then(|task| task.claimed_by.as_ref());
+    holder.or(event.by.as_ref())
+}
+
 /// What is remembered of an event; nothing of most.
-pub fn of_event(event: &TaskEvent, event_id: &str, namespace: &Namespace) -> Vec<NewMemory> {
+fn memories_of(event: &TaskEvent, event_id: &str, namespace: &Namespace) -> Vec<NewMemory> {
     let Some(task) = &event.task else { return Vec::new() };
     let outcome = match event.event {
         TaskEventKind::TaskCompleted => "completed",
@@ -50,7 +96,7 @@ fn episode(
     namespace: &Namespace,
 ) -> Option<NewMemory> {
     let mut text = format!("Task \"{}\" {}", task.title, said(outcome));
-    if let Some(agent) = event.by.as_ref().or(task.claimed_by.as_ref()) {
+    if let Some(agent) = doer(event) {
         // Writing to a string cannot fail.
         let _ = write!(text, " by {agent}");
     }
@@ -76,9 +122,41 @@ fn episode(
         namespace: namespace.clone(),
         importance,
         tags,
+        details: outcome_of(event).map(MemoryDetails::Outcome),
         ..blank(text, MemoryType::Episodic, from(event, task, event_id)?, event.at)
     };
     Some(NewMemory { memory, supersedes: None, keyed: true })
+}
+
+/// What is learned from feedback: the event does not say what the message wanted.
+pub fn of_feedback(event: &FeedbackEvent, event_id: &str, namespace: &Namespace) -> Lessons {
+    let FeedbackEvent { agent_id, success, by, at, .. } = event;
+    let outcome = Outcome { agent_id: agent_id.clone(), success: *success };
+    let mut text = match &event.route_id {
+        Some(route) => format!("A message that took the route {route} to {agent_id} "),
+        None => format!("A message to {agent_id} "),
+    };
+    text.push_str(if *success { "was in the right hands" } else { "was in the wrong hands" });
+    // Writing to a string cannot fail.
+    let _ = write!(text, ", says {by}.");
+    if let Some(right) =
+        event.right_route_id.as_ref().filter(|r| Some(*r) != event.route_id.as_ref())
+    {
+        let _ = write!(text, " The right route was {right}.");
+    }
+    let importance = if *success { DONE_IMPORTANCE } else { FAILED_IMPORTANCE };
+    let mut tags = vec!["routing".to_owned(), "feedback".to_owned()];
+    tags.extend(event.route_id.iter().map(|route| format!("route:{route}")));
+    let memory = id_of(event_id, "feedback").zip(learned(event_id)).map(|(id, from)| Memory {
+        id,
+        namespace: namespace.clone(),
+        importance,
+        tags,
+        details: Some(MemoryDetails::Outcome(outcome.clone())),
+        ..blank(text, MemoryType::Episodic, from, *at)
+    });
+    let memories = memory.map(|memory| NewMemory { memory, supersedes: None, keyed: true });
+    Lessons { memories: memories.into_iter().collect(), outcomes: vec![outcome] }
 }
 
 /// Attempts at a task that did not succeed at once are a trace.
@@ -146,11 +224,21 @@ fn said(outcome: &str) -> &'static str {
 
 fn from(event: &TaskEvent, task: &Task, event_id: &str) -> Option<Provenance> {
     Some(Provenance {
-        author: Name::parse(NAME).ok()?,
         task_id: Some(task.id.clone()),
         epoch: Some(event.epoch),
-        session_id: None,
         trace: task.trace.clone(),
+        ..learned(event_id)?
+    })
+}
+
+/// The service made it from an event.
+fn learned(event_id: &str) -> Option<Provenance> {
+    Some(Provenance {
+        author: Name::parse(NAME).ok()?,
+        task_id: None,
+        epoch: None,
+        session_id: None,
+        trace: None,
         derived_from: Vec::new(),
         source: MemorySource::Learned { event: event_id.to_owned() },
     })

@@ -1,5 +1,5 @@
 //! Learning from what happens in the fleet: the owner of the namespace that it goes to takes the events
-//! of tasks in, in order.
+//! of tasks and of feedback in, in order.
 //!
 //! Invariants: how far they were taken in is in the shard's own log, stored with what was learned, so
 //! that nothing is learned twice or missed when the owner changes; what cannot be understood is passed
@@ -8,21 +8,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use tokio::task::JoinHandle;
 use troupe_bus::Bus;
 use troupe_bus::connect::ConnectError;
 use troupe_bus::follow::{Follower, Published};
 use troupe_bus::port::ReadError;
-use troupe_contract::event::{TASK, TaskEvent};
+use troupe_contract::event::{FEEDBACK, TASK};
 use troupe_contract::{stream, subject};
 use troupe_domain::Fault;
 use troupe_domain::memory::Namespace;
 use troupe_shard::place::shard_of;
 
-use super::learned::of_event;
+use super::learned::{Lessons, of_feedback, of_task};
 use crate::handlers::{Router, Shard};
 use crate::rules::record::Heard;
-use crate::rules::request::{MemoryRequest, NewMemory};
+use crate::rules::request::MemoryRequest;
 
 /// Messages on their way here, each with several events.
 const MAX_AHEAD: u16 = 128;
@@ -115,21 +116,23 @@ impl Learning {
         let made_at = log.made_at();
         let known = shard.look(crate::rules::state::MemoryState::heard);
         let taken = known.filter(|known| known.stream_made_at == made_at).map_or(0, |k| k.sequence);
-        let mut follower = log.follow(subject::events_of(TASK), taken + 1).ahead(MAX_AHEAD);
+        let follower = log.follow(subject::events_of(TASK), taken + 1);
+        let mut follower = follower.and(subject::events_of(FEEDBACK)).ahead(MAX_AHEAD);
         loop {
             let first = follower.published().await?;
             tokio::time::sleep(GATHER).await;
-            let (memories, sequence) = self.batch(first, &mut follower);
+            let (lessons, sequence) = self.batch(first, &mut follower);
+            let Lessons { memories, outcomes } = lessons;
             let heard = Heard { stream_made_at: made_at, sequence };
-            shard.call(MemoryRequest::Learn { memories, heard }).await?;
+            shard.call(MemoryRequest::Learn { memories, outcomes, heard }).await?;
         }
     }
 
     /// What is here already goes along with the first.
-    fn batch(&self, first: Published, follower: &mut Follower) -> (Vec<NewMemory>, u64) {
+    fn batch(&self, first: Published, follower: &mut Follower) -> (Lessons, u64) {
         let mut sequence = first.entry.sequence;
-        let mut memories = self.learned(&first);
-        let mut bytes = size_of(&memories);
+        let mut lessons = self.learned(&first);
+        let mut bytes = lessons.bytes();
         for _ in 1..MAX_BATCH_MESSAGES {
             if bytes >= MAX_BATCH_BYTES {
                 break;
@@ -138,27 +141,34 @@ impl Learning {
             let Some(Ok(next)) = follower.published_now() else { break };
             sequence = next.entry.sequence;
             let more = self.learned(&next);
-            bytes += size_of(&more);
-            memories.extend(more);
+            bytes += more.bytes();
+            lessons.extend(more);
         }
-        (memories, sequence)
+        (lessons, sequence)
     }
 
-    fn learned(&self, published: &Published) -> Vec<NewMemory> {
-        match published.events::<TaskEvent>() {
-            Ok(events) => events
-                .iter()
-                .flat_map(|event| of_event(&event.data, &event.id, &self.namespace))
-                .collect(),
-            Err(why) => {
-                let subject = &published.entry.subject;
-                tracing::error!(subject, %why, "no events of tasks; passed over");
-                Vec::new()
-            }
-        }
+    fn learned(&self, published: &Published) -> Lessons {
+        let subject = &published.entry.subject;
+        let lessons = if subject.starts_with(&subject::event(FEEDBACK, "")) {
+            self.each(published, of_feedback)
+        } else {
+            self.each(published, of_task)
+        };
+        lessons.unwrap_or_else(|why| {
+            tracing::error!(subject, %why, "no events that can be learned from; passed over");
+            Lessons::default()
+        })
     }
-}
 
-fn size_of(memories: &[NewMemory]) -> usize {
-    memories.iter().map(|new| new.memory.content.as_deref().map_or(0, str::len)).sum()
+    fn each<T: DeserializeOwned>(
+        &self,
+        published: &Published,
+        of: impl Fn(&T, &str, &Namespace) -> Lessons,
+    ) -> Result<Lessons, serde_json::Error> {
+        let mut lessons = Lessons::default();
+        for event in published.events::<T>()? {
+            lessons.extend(of(&event.data, &event.id, &self.namespace));
+        }
+        Ok(lessons)
+    }
 }

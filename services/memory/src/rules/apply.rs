@@ -20,6 +20,7 @@ impl MemoryState {
             (_, What::Model { model }) => self.take_model(model),
             (_, What::Read { reads }) => self.take_reads(reads),
             (_, What::Heard(heard)) => self.heard = Some(*heard),
+            (_, What::Outcomes { outcomes }) => self.tracks.count(outcomes, at),
             (Some(namespace), what) => {
                 let space = self.spaces.entry(namespace.clone()).or_default();
                 space.updated_at = Some(at);
@@ -296,7 +297,6 @@ impl MemoryState {
         }
     }
 
-    /// What was kept of a segment is in another one.
     fn warmed(&mut self, namespace: &Namespace, id: &MemoryId, content: &str, at: Timestamp) {
         let mut was_damaged = false;
         self.change(namespace, id, |entry| {
@@ -311,6 +311,7 @@ impl MemoryState {
         });
     }
 
+    /// What was kept of a segment is in another one.
     fn moved_places(
         &mut self,
         namespace: &Namespace,

@@ -14,6 +14,7 @@ pub fn only_reads(request: &MemoryRequest) -> bool {
         Q::Get { .. }
             | Q::Find { .. }
             | Q::Search(_)
+            | Q::Tracks(_)
             | Q::List { .. }
             | Q::Conflicts { .. }
             | Q::Deletion { .. }
@@ -90,7 +91,7 @@ pub fn execute(
 fn carry_on(state: &mut MemoryState, request: MemoryRequest, now: Timestamp) {
     use MemoryRequest as Q;
     match request {
-        Q::Learn { memories, heard } => state.learn(memories, heard, now),
+        Q::Learn { memories, outcomes, heard } => state.learn(memories, outcomes, heard, now),
         Q::Embedded { model, namespace, vectors } => {
             state.embedded(model, &namespace, vectors, now);
         }
@@ -130,6 +131,7 @@ fn read_only(
         Q::Deletion { namespace, id } => {
             MemoryAnswer::Deletion(Box::new(state.deletion(&namespace, &id)?))
         }
+        Q::Tracks(asked) => MemoryAnswer::Tracks(state.track_records(&asked, now)),
         Q::Namespaces => MemoryAnswer::Namespaces(state.namespaces()),
         _ => MemoryAnswer::Stats(Box::new(state.statistics(now))),
     })

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use troupe_contract::memory::{ImportReply, RefusedImport};
-use troupe_domain::memory::{Memory, MemoryId, MemoryTier, Namespace, TrustLevel};
+use troupe_domain::memory::{Memory, MemoryId, MemoryTier, Namespace, Outcome, TrustLevel};
 use troupe_domain::{AgentId, Fault, Timestamp};
 
 use super::record::{Created, Heard, What};
@@ -74,7 +74,13 @@ impl MemoryState {
     }
 
     /// Remembers what happened, unless that part of the events is known.
-    pub(super) fn learn(&mut self, memories: Vec<NewMemory>, heard: Heard, now: Timestamp) {
+    pub(super) fn learn(
+        &mut self,
+        memories: Vec<NewMemory>,
+        outcomes: Vec<Outcome>,
+        heard: Heard,
+        now: Timestamp,
+    ) {
         let is_known = self.heard.is_some_and(|before| {
             before.stream_made_at == heard.stream_made_at && before.sequence >= heard.sequence
         });
@@ -86,6 +92,9 @@ impl MemoryState {
             if let Err(fault) = self.create(new, now) {
                 tracing::debug!(%fault, %id, "what happened is not remembered");
             }
+        }
+        if !outcomes.is_empty() {
+            self.draft(None, now, What::Outcomes { outcomes });
         }
         self.draft(None, now, What::Heard(heard));
     }

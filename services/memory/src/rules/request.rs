@@ -4,14 +4,15 @@ use serde::{Deserialize, Serialize};
 use troupe_contract::memory::{
     DeletionReceipt, ImportReply, ListMemoriesRequest, MemoryConflictPage, MemoryConflictsRequest,
     MemoryReceipt, MemoryScore, MemorySearchRequest, MemoryStatistics, NamespaceInfo,
-    RetractMemoryReply, UpdateMemoryRequest,
+    RetractMemoryReply, TrackRecord, UpdateMemoryRequest,
 };
-use troupe_domain::memory::{Memory, MemoryId, Namespace, TrustLevel};
+use troupe_domain::memory::{Memory, MemoryId, Namespace, Outcome, TrustLevel};
 use troupe_domain::{AgentId, Fault, Name};
 use troupe_recall::Vector;
 use troupe_segments::SegmentId;
 
 use super::entry::ColdPlace;
+use super::history::AskTracks;
 use super::record::{Archived, Embedded, Heard};
 
 /// Something to be remembered, as a handler has checked it.
@@ -48,6 +49,9 @@ pub struct Searching {
     /// Nothing that was written in this task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_task: Option<Name>,
+    /// Only what tells how something turned out, as the service itself heard it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub outcomes: bool,
     /// The first result.
     pub offset: usize,
     /// How many.
@@ -64,6 +68,8 @@ pub enum MemoryRequest {
     Learn {
         /// The entries.
         memories: Vec<NewMemory>,
+        /// How what agents did turned out.
+        outcomes: Vec<Outcome>,
         /// How far the events were learned from.
         heard: Heard,
     },
@@ -83,6 +89,8 @@ pub enum MemoryRequest {
     },
     /// Search.
     Search(Box<Searching>),
+    /// What agents achieved.
+    Tracks(Box<AskTracks>),
     /// List entries.
     List {
         /// Which.
@@ -223,8 +231,8 @@ pub enum MemoryRequest {
     Damaged {
         /// Where.
         namespace: Namespace,
-        /// Which.
-        ids: Vec<MemoryId>,
+        /// Which, and in which segment: that of an entry may be another by now.
+        entries: Vec<(MemoryId, SegmentId)>,
         /// How.
         reason: String,
     },
@@ -232,8 +240,8 @@ pub enum MemoryRequest {
     Retier {
         /// Where.
         namespace: Namespace,
-        /// Which, and in which segment: that of an entry may be another by now.
-        entries: Vec<(MemoryId, SegmentId)>,
+        /// Which.
+        ids: Vec<MemoryId>,
     },
     /// Deleted entries are gone from a tier.
     Gone {
@@ -303,6 +311,7 @@ pub enum MemoryAnswer {
     Imported(ImportReply),
     Namespaces(Vec<NamespaceInfo>),
     Stats(Box<MemoryStatistics>),
+    Tracks(Vec<TrackRecord>),
 }
 
 impl MemoryAnswer {

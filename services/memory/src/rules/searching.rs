@@ -10,6 +10,7 @@ use troupe_recall::Query;
 
 use super::decay::prior;
 use super::entry::Entry;
+use super::history::is_outcome;
 use super::request::{Hit, MemoryAnswer, Searching};
 use super::state::{MemoryState, Settings};
 
@@ -69,6 +70,7 @@ fn passes(entry: &Entry, searching: &Searching, now: Timestamp, settings: &Setti
             .is_none_or(|task| memory.provenance.task_id.as_ref() != Some(task))
         && memory.expires_at.is_none_or(|at| at > now)
         && is_agreed(entry, searching)
+        && (!searching.outcomes || is_outcome(entry))
 }
 
 /// Whether it was written by whom and where it is asked for.

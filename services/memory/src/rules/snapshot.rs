@@ -7,6 +7,7 @@ use troupe_domain::Timestamp;
 use troupe_domain::memory::{MemoryId, Namespace};
 
 use super::entry::Entry;
+use super::history::Tracks;
 use super::record::{Heard, Telling};
 use super::space::Quota;
 use super::state::MemoryState;
@@ -24,6 +25,9 @@ pub enum SnapshotLine {
         told: u64,
         /// How far the events were learned from.
         heard: Option<Heard>,
+        /// What agents achieved.
+        #[serde(default)]
+        tracks: Tracks,
     },
     /// A namespace.
     Space {
@@ -52,8 +56,12 @@ pub enum SnapshotLine {
 impl MemoryState {
     /// The lines of a snapshot; what is large is shared and not copied.
     pub(super) fn snapshot_lines(&self) -> Vec<SnapshotLine> {
-        let shard =
-            SnapshotLine::Shard { model: self.model.clone(), told: self.told, heard: self.heard };
+        let shard = SnapshotLine::Shard {
+            model: self.model.clone(),
+            told: self.told,
+            heard: self.heard,
+            tracks: self.tracks.clone(),
+        };
         let mut lines = vec![shard];
         for (namespace, space) in &self.spaces {
             lines.push(SnapshotLine::Space {
@@ -77,8 +85,9 @@ impl MemoryState {
     /// Takes one line.
     pub(super) fn restore_line(&mut self, line: SnapshotLine) {
         match line {
-            SnapshotLine::Shard { model, told, heard } => {
+            SnapshotLine::Shard { model, told, heard, tracks } => {
                 (self.model, self.told, self.heard) = (model, told, heard);
+                self.tracks = tracks;
             }
             SnapshotLine::Space { namespace, quota, updated_at } => {
                 let space = self.spaces.entry(namespace).or_default();

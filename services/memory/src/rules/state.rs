@@ -7,6 +7,7 @@ use troupe_domain::{AgentId, Fault, Name, Timestamp};
 use troupe_recall::NearSettings;
 use troupe_shard::Drafts;
 
+use super::history::Tracks;
 use super::record::{Heard, Record, Telling, What};
 use super::space::Space;
 
@@ -111,6 +112,8 @@ pub struct MemoryState {
     pub(super) told: u64,
     /// How far the events were learned from.
     pub(super) heard: Option<Heard>,
+    /// What agents achieved, counted from the same events.
+    pub(super) tracks: Tracks,
     /// Reads that the log does not know yet. Those of the last moments before a crash are lost.
     pub(super) unflushed: HashMap<Key, Unflushed>,
     pub(super) flush_at: Option<Timestamp>,
@@ -132,6 +135,7 @@ impl MemoryState {
             tellings: BTreeMap::new(),
             told: 0,
             heard: None,
+            tracks: Tracks::default(),
             unflushed: HashMap::new(),
             flush_at: None,
             hot_dirty: BTreeSet::new(),

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use troupe_contract::memory::{MemorySearchRequest, UpdateMemoryRequest};
+use troupe_contract::memory::{Alike, MemorySearchRequest, UpdateMemoryRequest};
 use troupe_domain::memory::{
-    Memory, MemoryId, MemorySource, MemoryStatus, MemoryTier, MemoryType, Namespace, Provenance,
-    TrustLevel,
+    Memory, MemoryDetails, MemoryId, MemorySource, MemoryStatus, MemoryTier, MemoryType, Namespace,
+    Outcome, Provenance, TrustLevel,
 };
 use troupe_domain::{Fault, Name, Timestamp};
 use troupe_recall::Vector;
@@ -15,7 +15,8 @@ use troupe_shard::Machine;
 
 use super::decay::{prior, wanted_tier};
 use super::entry::sha256_of;
-use super::record::{Embedded, Record};
+use super::history::AskTracks;
+use super::record::{Embedded, Heard, Record};
 use super::request::{MemoryAnswer, MemoryRequest, NewMemory, Searching};
 use super::snapshot::SnapshotLine;
 use super::state::{MemoryState, Settings};
@@ -127,22 +128,27 @@ impl Shard {
     }
 }
 
-fn found(machine: &MemoryState, query: &str, now: Timestamp) -> BTreeSet<MemoryId> {
-    let request = MemorySearchRequest {
-        query: (!query.is_empty()).then(|| query.to_owned()),
-        ..MemorySearchRequest::default()
-    };
-    let searching = Searching {
+fn searching(request: MemorySearchRequest, reader: Option<Name>, limit: usize) -> Searching {
+    Searching {
         namespace: space(),
         request,
         vector: None,
         model: None,
         consensus: None,
-        reader: None,
+        reader,
         not_task: None,
+        outcomes: false,
         offset: 0,
-        limit: 100,
+        limit,
+    }
+}
+
+fn found(machine: &MemoryState, query: &str, now: Timestamp) -> BTreeSet<MemoryId> {
+    let request = MemorySearchRequest {
+        query: (!query.is_empty()).then(|| query.to_owned()),
+        ..MemorySearchRequest::default()
     };
+    let searching = searching(request, None, 100);
     match machine.search(&searching, now) {
         MemoryAnswer::Results { hits, .. } => {
             hits.into_iter().map(|hit| hit.found.memory.id).collect()
@@ -409,17 +415,7 @@ fn whom_a_search_showed_something_is_told_when_it_is_taken_back() {
     shard.create("claim", "the valve opens to the left", &[]);
     let request =
         MemorySearchRequest { query: Some("valve".to_owned()), ..MemorySearchRequest::default() };
-    let searching = Searching {
-        namespace: space(),
-        request,
-        vector: None,
-        model: None,
-        consensus: None,
-        reader: Some(name("carol")),
-        not_task: None,
-        offset: 0,
-        limit: 10,
-    };
+    let searching = searching(request, Some(name("carol")), 10);
     shard.ask(MemoryRequest::Search(Box::new(searching))).unwrap();
     let memory = &shard.machine.entry(&space(), &name("claim")).unwrap().memory;
     assert_eq!((memory.access_count, memory.last_accessed), (0, None), "it moves no rank");
@@ -434,4 +430,70 @@ fn whom_a_search_showed_something_is_told_when_it_is_taken_back() {
     shard.ask(request).unwrap();
     let told: Vec<_> = shard.machine.tellings(9).into_iter().map(|one| one.reader).collect();
     assert_eq!(told, [name("carol")]);
+}
+
+fn learning(outcomes: &[(&str, bool)], sequence: u64) -> MemoryRequest {
+    let outcome =
+        |(agent, success): &(&str, bool)| Outcome { agent_id: name(agent), success: *success };
+    let told = |(number, (agent, success)): (usize, &(&str, bool))| {
+        let text = format!("the {sequence}th valve was turned by {agent} as number {number}");
+        let memory = entry(&format!("told-{sequence}-{number}"), crate::NAME, &text, &[], at(0));
+        let details = Some(MemoryDetails::Outcome(outcome(&(agent, *success))));
+        NewMemory { memory: Memory { details, ..memory }, supersedes: None, keyed: true }
+    };
+    MemoryRequest::Learn {
+        memories: outcomes.iter().enumerate().map(told).collect(),
+        outcomes: outcomes.iter().map(outcome).collect(),
+        heard: Heard { stream_made_at: at(0), sequence },
+    }
+}
+
+fn records(shard: &mut Shard, query: Option<&str>) -> Vec<(u64, u64, Option<Alike>)> {
+    let alike = query.map(|query| {
+        let query = Some(query.to_owned());
+        let request = MemorySearchRequest { query, ..MemorySearchRequest::default() };
+        Box::new(Searching { outcomes: true, ..searching(request, None, 64) })
+    });
+    let agents = vec![name("ann"), name("bob"), name("new")];
+    let asked = MemoryRequest::Tracks(Box::new(AskTracks { agents, alike }));
+    let MemoryAnswer::Tracks(records) = shard.ask(asked).unwrap() else { unreachable!() };
+    records.into_iter().map(|one| (one.succeeded, one.failed, one.alike)).collect()
+}
+
+#[test]
+fn what_agents_achieved_is_counted_once_and_survives() {
+    let mut shard = Shard::new();
+    shard.ask(learning(&[("ann", true), ("bob", false), ("ann", false)], 7)).unwrap();
+    // The same events again, as after a change of the owner: they were heard.
+    shard.ask(learning(&[("ann", true), ("bob", false), ("ann", false)], 7)).unwrap();
+    shard.ask(learning(&[("ann", true)], 9)).unwrap();
+    let counted = [(2, 1, None), (0, 1, None), (0, 0, None)];
+    assert_eq!(records(&mut shard, None), counted);
+    shard.machine = shard.replayed();
+    assert_eq!(records(&mut shard, None), counted);
+    shard.machine = shard.restored();
+    assert_eq!(records(&mut shard, None), counted);
+}
+
+#[test]
+fn what_is_alike_is_what_the_service_heard_and_nobody_took_back() {
+    let mut shard = Shard::new();
+    shard.ask(learning(&[("ann", true), ("bob", false)], 1)).unwrap();
+    let details = Some(MemoryDetails::Outcome(Outcome { agent_id: name("bob"), success: true }));
+    let forged = entry("forged", "bob", "the valve was turned by bob, and well", &[], at(0));
+    shard.ask(creation(Memory { details, ..forged })).unwrap();
+    let found = records(&mut shard, Some("turn the valve"));
+    assert!(found[0].2.unwrap().succeeded > 0.0 && found[0].2.unwrap().failed == 0.0);
+    let bob = found[1].2.unwrap();
+    assert!(bob.failed > 0.0 && bob.succeeded == 0.0, "what he says of himself does not count");
+    assert_eq!(found[2].2, None);
+    let request = MemoryRequest::Retract {
+        namespace: space(),
+        id: name("told-1-1"),
+        reason: "it was another".to_owned(),
+        by: name("admin"),
+    };
+    shard.ask(request).unwrap();
+    assert_eq!(records(&mut shard, Some("turn the valve"))[1].2, None);
+    assert_eq!(records(&mut shard, Some("something else entirely"))[0].2, None);
 }

@@ -123,6 +123,7 @@ impl ProgressState {
 
 fn receipt(entry: &ProgressEntry, duplicate: bool) -> ReportReceipt {
     ReportReceipt {
+        suggestions: Vec::new(),
         report_id: entry.id.clone(),
         task_id: entry.task_id.clone(),
         percentage: entry.percentage,

@@ -1,11 +1,13 @@
-//! The events of routes and breakers. Whoever wrote the change tells it, under an id that follows from
-//! the change.
+//! The events of routes, breakers and feedback. Whoever wrote a change tells it, under an id that
+//! follows from the change.
 
 use serde::Serialize;
 use troupe_bus::port::OutgoingEvent;
 use troupe_contract::event::{
-    BREAKER, BreakerEvent, BreakerEventKind, ROUTE, RouteEvent, RouteEventKind,
+    BREAKER, BreakerEvent, BreakerEventKind, FEEDBACK, FeedbackEvent, FeedbackEventKind, ROUTE,
+    RouteEvent, RouteEventKind,
 };
+use troupe_contract::routing::FeedbackRequest;
 use troupe_domain::{AgentId, Name, Timestamp};
 
 use super::explain::breaker_state;
@@ -60,6 +62,27 @@ pub(super) fn of_route(
     let event = RouteEventKind::RouteChanged;
     let data = RouteEvent { event, route_id: route.clone(), by: by.clone(), at, removed };
     outgoing(ROUTE, route, event.token(), format!("{ROUTE}-{route}-{sequence}"), at, &data)
+}
+
+/// The event that feedback is. What the message wanted is not in it: everybody may read events.
+pub(super) fn of_feedback(
+    id: String,
+    by: &AgentId,
+    request: &FeedbackRequest,
+    at: Timestamp,
+) -> OutgoingEvent {
+    let event = FeedbackEventKind::FeedbackGiven;
+    let data = FeedbackEvent {
+        event,
+        agent_id: request.agent_id.clone(),
+        success: request.success,
+        by: by.clone(),
+        at,
+        message_id: request.message_id.clone(),
+        route_id: request.route_id.clone(),
+        right_route_id: request.right_route_id.clone(),
+    };
+    outgoing(FEEDBACK, &request.agent_id, event.token(), format!("{FEEDBACK}-{id}"), at, &data)
 }
 
 fn outgoing(

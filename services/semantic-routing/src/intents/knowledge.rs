@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::mpsc;
 use troupe_bus::port::{OutgoingEvent, World};
-use troupe_contract::routing::{self, CacheUse, DecisionTotals};
+use troupe_contract::routing::{self, CacheUse, DecisionTotals, FeedbackRequest};
 use troupe_domain::{AgentId, Name, Timestamp};
 
 use super::learning::School;
@@ -130,6 +130,15 @@ impl Knowledge {
             tokio::spawn(async move { shared.store_breaker(&change).await });
         }
         self.tell(Tell::Breaker(change));
+    }
+
+    /// Feedback becomes an event, for whoever learns from it.
+    pub(super) fn tell_feedback(&self, by: &AgentId, request: &FeedbackRequest) {
+        let id = self.world.ulid().to_string();
+        let event = super::events::of_feedback(id, by, request, self.now());
+        if self.events.try_send(event).is_err() {
+            tracing::warn!(agent = request.agent_id.as_str(), "an event of feedback is not told");
+        }
     }
 
     /// The counts, and the breakers as they are.

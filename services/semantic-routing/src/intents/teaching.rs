@@ -128,6 +128,7 @@ impl Knowledge {
             success: request.success,
             latency_us: request.latency_ms.unwrap_or_default().saturating_mul(1_000),
         };
+        self.tell_feedback(caller, &request);
         let change = self.flow.lock().judged(&request.agent_id, key, outcome, self.now());
         if let Some(change) = change {
             self.breaker_changed(change);

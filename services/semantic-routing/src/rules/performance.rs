@@ -75,6 +75,8 @@ struct Medians {
 pub struct Performance {
     config: Config,
     tracks: Recent<AgentId, Track>,
+    /// What is expected of agents by what they achieved before anything was measured here.
+    expectations: Recent<AgentId, f64>,
     medians: Medians,
 }
 
@@ -84,8 +86,9 @@ impl Performance {
         let expected = config.prior_latency_us as f64;
         let quantiles = Quantiles { p50_us: expected, p95_us: expected, p99_us: expected };
         let tracks = Recent::new(config.max_agents);
+        let expectations = Recent::new(config.max_agents);
         let medians = Medians { latency_us: expected, quantiles, at: None };
-        Self { config, tracks, medians }
+        Self { config, tracks, expectations, medians }
     }
 
     /// How many agents are tracked.
@@ -101,6 +104,15 @@ impl Performance {
     /// The typical latency of the fleet.
     pub fn median_latency_us(&self) -> f64 {
         self.medians.latency_us
+    }
+
+    /// What `agent` achieved before anything was measured here: it is what is expected of it, with the
+    /// general expectation as the prior, until its own calls say more.
+    pub fn achieved(&mut self, agent: &AgentId, succeeded: u64, failed: u64) {
+        let (succeeded, failed) = (succeeded as f64, failed as f64);
+        let Config { prior_success: prior, prior_calls: strength, .. } = self.config;
+        let expected = (prior * strength + succeeded) / (strength + succeeded + failed);
+        *self.expectations.using(agent, || expected) = expected;
     }
 
     /// A call goes out to `agent`.
@@ -145,16 +157,18 @@ impl Performance {
 
     /// What is known of `agent`.
     pub fn reading(&self, agent: &AgentId, now: Timestamp) -> Reading {
-        self.tracks.get(agent).map_or_else(|| self.unmeasured(), |track| self.read(track, now))
+        let track = self.tracks.get(agent);
+        track.map_or_else(|| self.unmeasured(agent), |track| self.read(agent, track, now))
     }
 
     /// What is known of `agent`, and its expected success at `capability`: what it did there, with
     /// what it did at anything as the prior.
     pub fn reading_at(&self, agent: &AgentId, capability: &Name, now: Timestamp) -> (Reading, f64) {
         let Some(track) = self.tracks.get(agent) else {
-            return (self.unmeasured(), self.config.prior_success);
+            let reading = self.unmeasured(agent);
+            return (reading, reading.success);
         };
-        let reading = self.read(track, now);
+        let reading = self.read(agent, track, now);
         let here = track.by_capability.iter().find(|(name, _)| name == capability);
         let success = here.map_or(reading.success, |(_, s)| self.rate(s, now, reading.success));
         (reading, success)
@@ -165,17 +179,21 @@ impl Performance {
         self.tracks.get(agent).map_or(0, |track| track.outstanding)
     }
 
-    fn unmeasured(&self) -> Reading {
+    fn prior(&self, agent: &AgentId) -> f64 {
+        self.expectations.get(agent).copied().unwrap_or(self.config.prior_success)
+    }
+
+    fn unmeasured(&self, agent: &AgentId) -> Reading {
         Reading {
             outstanding: 0,
             latency_us: self.medians.latency_us,
             quantiles: self.medians.quantiles,
-            success: self.config.prior_success,
+            success: self.prior(agent),
             calls: 0,
         }
     }
 
-    fn read(&self, track: &Track, now: Timestamp) -> Reading {
+    fn read(&self, agent: &AgentId, track: &Track, now: Timestamp) -> Reading {
         let decay_ms = self.config.latency_decay_ms as f64;
         let calls = track.histogram.count();
         let warm = calls >= self.config.warm_up_calls;
@@ -183,7 +201,7 @@ impl Performance {
             outstanding: track.outstanding,
             latency_us: track.latency.estimate_us(now, decay_ms, self.medians.latency_us).max(1.0),
             quantiles: if warm { track.quantiles } else { self.medians.quantiles },
-            success: self.rate(&track.success, now, self.config.prior_success),
+            success: self.rate(&track.success, now, self.prior(agent)),
             calls,
         }
     }
@@ -191,6 +209,7 @@ impl Performance {
     /// The agent has left.
     pub fn forget(&mut self, agent: &AgentId) {
         self.tracks.remove(agent);
+        self.expectations.remove(agent);
     }
 
     fn rate(&self, success: &Success, now: Timestamp, prior: f64) -> f64 {

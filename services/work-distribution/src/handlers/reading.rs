@@ -1,25 +1,30 @@
 //! Reading: one task, pages, what is available, recommendations, counts.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use troupe_bus::{Call, CallOptions};
+use troupe_contract::memory::{Alike, TrackRecords, TrackRecordsRequest};
 use troupe_contract::registry::{Discover, DiscoveryFilter, Empty};
 use troupe_contract::work::{
     AvailableReply, AvailableRequest, RecommendRequest, Recommendations, TaskFilter, TaskPage,
     TaskRef, TaskReply, WorkStatistics,
 };
 use troupe_domain::fault::{Code, Fault};
-use troupe_domain::limits::{MAX_FILTER_NAMES, MAX_PAGE_ROWS};
-use troupe_domain::{Agent, Task, TaskId};
+use troupe_domain::limits::{MAX_FILTER_NAMES, MAX_MEMORY_QUERY_BYTES, MAX_PAGE_ROWS};
+use troupe_domain::{Agent, AgentId, Task, TaskId};
 
 use super::{Work, deadline, page_rows};
-use crate::rules::recommend::score;
+use crate::rules::recommend::{Known, score};
 use crate::rules::stats::{self, Timed};
 use crate::shard::{ShardReply, ShardRequest};
 
 /// Waiting tasks of each shard that one recommendation looks at.
 const MAX_RECOMMENDED_TASKS: usize = 64;
+/// How long memory may take to say what agents achieved at tasks like one.
+const RECALL_WITHIN: Duration = Duration::from_millis(500);
 
 /// `work.get`
 pub async fn get(work: &Work, call: Call<TaskRef>) -> Result<TaskReply, Fault> {
@@ -133,12 +138,18 @@ pub async fn recommend(
     };
     let ids = agents.iter().map(|agent| agent.id.clone()).collect();
     let records = work.records(ids, until).await?;
+    let alike = match &*tasks {
+        [only] => work.achieved(only, &agents).await,
+        _ => HashMap::new(),
+    };
     let now = work.world.now();
-    let mut all: Vec<_> = tasks
-        .iter()
-        .flat_map(|task| agents.iter().zip(&records).map(move |pair| (task, pair)))
-        .filter_map(|(task, (agent, (tally, held)))| score(task, agent, *held, tally, now))
-        .collect();
+    let mut all = Vec::new();
+    for task in &tasks {
+        for (agent, (tally, held)) in agents.iter().zip(&records) {
+            let known = Known { tally, held: *held, alike: alike.get(&agent.id).copied() };
+            all.extend(score(task, agent, known, now));
+        }
+    }
     all.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.task_id.cmp(&b.task_id)));
     all.truncate(limit);
     Ok(Recommendations { recommendations: all })
@@ -156,10 +167,33 @@ impl Work {
         Ok(found.agents.into_iter().map(Arc::new).collect())
     }
 
+    /// What agents achieved at tasks like this one, as far as memory knows and says so in time.
+    async fn achieved(&self, task: &Task, agents: &[Arc<Agent>]) -> HashMap<AgentId, Alike> {
+        let mut query = format!("{}\n{}", task.title, task.description);
+        query.truncate(query.floor_char_boundary(MAX_MEMORY_QUERY_BYTES));
+        let agents: Vec<AgentId> =
+            agents.iter().take(MAX_PAGE_ROWS).map(|agent| agent.id.clone()).collect();
+        if agents.is_empty() {
+            return HashMap::new();
+        }
+        let request = TrackRecordsRequest { agents, query: Some(query) };
+        let options = CallOptions { retry_unheard: false, ..CallOptions::within(RECALL_WITHIN) };
+        match self.bus.call_with::<TrackRecords>(&request, &options).await {
+            Ok(reply) => {
+                let known = reply.records.into_iter();
+                known.filter_map(|record| Some((record.agent_id, record.alike?))).collect()
+            }
+            Err(fault) => {
+                tracing::debug!(%fault, "recommended without what memory knows");
+                HashMap::new()
+            }
+        }
+    }
+
     /// What each agent did, and how many tasks it holds, over all shards.
     async fn records(
         &self,
-        agents: Vec<troupe_domain::AgentId>,
+        agents: Vec<AgentId>,
         until: Instant,
     ) -> Result<Vec<(stats::AgentTally, u64)>, Fault> {
         let mut sums = vec![(stats::AgentTally::default(), 0); agents.len()];

@@ -1,8 +1,10 @@
 //! Who should do what: points for fit, load and measured success, each with its reason.
 //!
 //! Points: role 20; each capability 10, and 10 × proficiency; idle 15, less with load; heard from
-//! within a minute 5; measured success 20 × the share of attempts that succeeded.
+//! within a minute 5; measured success 20 × the share of attempts that succeeded: of those at tasks
+//! like this one, where memory knows any, with the share over all tasks in the place of two more.
 
+use troupe_contract::memory::Alike;
 use troupe_contract::work::AssignmentRecommendation;
 use troupe_domain::capability::proficiency;
 use troupe_domain::{Agent, Task, Timestamp};
@@ -16,19 +18,31 @@ const IDLE: f64 = 15.0;
 const RECENT: f64 = 5.0;
 const SUCCESS: f64 = 20.0;
 const RECENT_MS: u64 = 60_000;
+/// How many attempts at tasks like this one an agent's share over all tasks stands for.
+const OVERALL_ATTEMPTS: f64 = 2.0;
 
-/// The score of `agent` for `task`; `None` where it does not fit or takes no work. `held` is how
-/// many tasks it holds.
+/// What is known of an agent.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// What it did.
+    pub tally: &'a AgentTally,
+    /// How many tasks it holds.
+    pub held: u64,
+    /// What it achieved at tasks like the one in question.
+    pub alike: Option<Alike>,
+}
+
+/// The score of `agent` for `task`; `None` where it does not fit or takes no work.
 pub fn score(
     task: &Task,
     agent: &Agent,
-    held: u64,
-    tally: &AgentTally,
+    known: Known<'_>,
     now: Timestamp,
 ) -> Option<AssignmentRecommendation> {
     if !task.fits(&agent.profile()) || !agent.status.takes_work() {
         return None;
     }
+    let Known { tally, held, alike } = known;
     let mut score = 0.0;
     let mut reasons = Vec::new();
     let mut give = |points: f64, why: String| {
@@ -56,7 +70,14 @@ pub fn score(
     }
     let rate = tally.success_rate();
     let tried = tally.completed + tally.failed + tally.expired;
-    give(SUCCESS * rate, format!("success {rate:.2} over {tried} attempts"));
+    match alike {
+        Some(Alike { succeeded, failed }) => {
+            let tried = succeeded + failed;
+            let rate = (rate * OVERALL_ATTEMPTS + succeeded) / (OVERALL_ATTEMPTS + tried);
+            give(SUCCESS * rate, format!("success {rate:.2} at tasks like this one"));
+        }
+        None => give(SUCCESS * rate, format!("success {rate:.2} over {tried} attempts")),
+    }
     Some(AssignmentRecommendation {
         task_id: task.id.clone(),
         agent_id: agent.id.clone(),

@@ -1,4 +1,4 @@
-//! The events of mailboxes, sessions, breakers and routes.
+//! The events of mailboxes, sessions, breakers, routes and feedback.
 //!
 //! Everybody may read events: none carries what a message or a turn says.
 
@@ -17,6 +17,8 @@ pub const SESSION: &str = "session";
 pub const BREAKER: &str = "breaker";
 /// The entity token of routes' events.
 pub const ROUTE: &str = "route";
+/// The entity token of feedback's events; the id is that of the agent that it is about.
+pub const FEEDBACK: &str = "feedback";
 
 event_kinds! { MailboxEventKind, "The events of a mailbox.";
     MessageDead = "message_dead": "A message was not delivered or not handled, and will not be.";
@@ -38,6 +40,10 @@ event_kinds! { BreakerEventKind, "The events of an agent's breaker.";
 
 event_kinds! { RouteEventKind, "The events of a route.";
     RouteChanged = "route_changed": "A route was declared, changed or removed.";
+}
+
+event_kinds! { FeedbackEventKind, "The events of feedback.";
+    FeedbackGiven = "feedback_given": "Somebody said how a decision of routing turned out.";
 }
 
 /// The data of a mailbox's event.
@@ -122,4 +128,28 @@ pub struct RouteEvent {
     pub at: Timestamp,
     /// Whether it is gone.
     pub removed: bool,
+}
+
+/// The data of a feedback's event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FeedbackEvent {
+    /// What happened.
+    pub event: FeedbackEventKind,
+    /// Who got the message.
+    pub agent_id: AgentId,
+    /// Whether it could act on it.
+    pub success: bool,
+    /// Who says so.
+    pub by: AgentId,
+    /// When.
+    pub at: Timestamp,
+    /// The message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<MessageId>,
+    /// The route that was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route_id: Option<Name>,
+    /// The route that should have been taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub right_route_id: Option<Name>,
 }

@@ -144,7 +144,8 @@ fn written_by(service: Service) -> Vec<String> {
             ]
         }
         Service::Routing => {
-            let entities = [event::MAILBOX, event::SESSION, event::BREAKER, event::ROUTE];
+            let entities =
+                [event::MAILBOX, event::SESSION, event::BREAKER, event::ROUTE, event::FEEDBACK];
             let mut written: Vec<String> = entities.into_iter().map(events).collect();
             written.push(format!("{PREFIX}.log.{}.>", service.token()));
             written.push(subject::route_states());

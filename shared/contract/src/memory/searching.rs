@@ -114,6 +114,9 @@ pub struct SuggestRequest {
     /// Where; `default` where none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<Namespace>,
+    /// Whom it is shown to, where a service of the fleet asks; nobody else may name another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reader: Option<AgentId>,
     /// At most so many; 5 where none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,

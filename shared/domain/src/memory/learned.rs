@@ -88,6 +88,15 @@ impl ExpertConsensus {
     }
 }
 
+/// How something that an agent did turned out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Outcome {
+    /// Who did it.
+    pub agent_id: AgentId,
+    /// Whether it did what was wanted.
+    pub success: bool,
+}
+
 /// What an entry holds beside its text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -96,6 +105,8 @@ pub enum MemoryDetails {
     RefinementTrace(RefinementTrace),
     /// A question that was voted on.
     ExpertConsensus(ExpertConsensus),
+    /// Something that an agent did.
+    Outcome(Outcome),
 }
 
 #[cfg(test)]

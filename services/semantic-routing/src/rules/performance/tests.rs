@@ -151,3 +151,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_was_achieved_before_is_expected_until_calls_say_more() {
+    let mut performance = Performance::new(Config::default());
+    let success =
+        |performance: &Performance, agent: &str| performance.reading(&name(agent), at(0)).success;
+    performance.achieved(&name("good"), 95, 5);
+    performance.achieved(&name("bad"), 5, 95);
+    let (good, bad) = (success(&performance, "good"), success(&performance, "bad"));
+    assert!(good > success(&performance, "new") && bad < 0.15, "{good} {bad}");
+    assert!((performance.reading_at(&name("bad"), &name("x"), at(0)).1 - bad).abs() < 1e-9);
+    // One that was repaired is believed again; one that is forgotten is new.
+    for _ in 0..40 {
+        call(&mut performance, "bad", 1_000, true, 0);
+    }
+    assert!(success(&performance, "bad") > 0.85);
+    performance.forget(&name("good"));
+    assert!((success(&performance, "good") - success(&performance, "new")).abs() < 1e-9);
+}
