@@ -1,7 +1,8 @@
 //! What nobody stands on is deleted, and the manifest is made to say what there is.
 //!
 //! Invariant: nothing is deleted that the caller stands on, that the current manifest lists after it
-//! was set right, or that is younger than the time of grace. The caller's set must be no older than
+//! was set right, or that is younger than the time of grace (unless it was listed before the caller made
+//! sure that its log is its own). The caller's set must be no older than
 //! its log: whoever lost a namespace to another owner must not sweep it.
 
 use std::collections::BTreeSet;
@@ -40,14 +41,7 @@ impl Segments {
         grace_ms: u64,
     ) -> Result<Swept, SegmentError> {
         let old = |id: SegmentId| at.millis_since(id.made_at()) >= grace_ms;
-        let objects = self.list(namespace, &naming::prefix(namespace)).await?;
-        let there: BTreeSet<SegmentId> = objects
-            .into_iter()
-            .filter_map(|object| match object {
-                Object::Segment(id) => Some(id),
-                Object::Manifest(_) => None,
-            })
-            .collect();
+        let there = self.there(namespace).await?;
         let mut swept =
             Swept { missing: stands_on.difference(&there).copied().collect(), ..Swept::default() };
         let again = self.unlisted(namespace, stands_on, &there).await?;
@@ -72,8 +66,35 @@ impl Segments {
             self.delete(&naming::manifest(namespace, *number)).await?;
             swept.manifests_deleted += 1;
         }
-        self.sweep_unfinished(namespace, at, grace_ms).await?;
+        let before_ms = at.as_millis().saturating_sub_unsigned(grace_ms);
+        self.sweep_unfinished(namespace, before_ms).await?;
         Ok(swept)
+    }
+
+    /// The segments that are there, whoever stands on them.
+    pub async fn there(&self, namespace: &Namespace) -> Result<BTreeSet<SegmentId>, SegmentError> {
+        let objects = self.list(namespace, &naming::prefix(namespace)).await?;
+        let segment = |object| match object {
+            Object::Segment(id) => Some(id),
+            Object::Manifest(_) => None,
+        };
+        Ok(objects.into_iter().filter_map(segment).collect())
+    }
+
+    /// Removes segments that nobody stands on, however young, and every file of a put that did not end.
+    ///
+    /// The caller listed `strays` first, and saw then that its log is still its own: from there on
+    /// nobody but itself can come to stand on any of them. A former owner's put that is under way fails.
+    pub async fn remove_strays(
+        &self,
+        namespace: &Namespace,
+        strays: &[SegmentId],
+        at: Timestamp,
+    ) -> Result<(), SegmentError> {
+        if !strays.is_empty() {
+            self.erase(namespace, strays, at).await?;
+        }
+        self.sweep_unfinished(namespace, i64::MAX).await
     }
 
     /// What the manifest should list and does not; their sizes and digests are read from themselves.
@@ -111,18 +132,16 @@ impl Segments {
         Ok(unlisted)
     }
 
-    /// Files that puts left which were killed: no listing shows them.
+    /// Files that puts left which were killed, last written to before that time: no listing shows them.
     async fn sweep_unfinished(
         &self,
         namespace: &Namespace,
-        at: Timestamp,
-        grace_ms: u64,
+        before_ms: i64,
     ) -> Result<(), SegmentError> {
         let Some(folder) = &self.folder else { return Ok(()) };
         let folder = folder.join(namespace.as_str());
-        let before = at.as_millis().saturating_sub_unsigned(grace_ms);
         let what = folder.display().to_string();
-        crate::store::aside(&what, move || crate::location::sweep_unfinished(&folder, before))
+        crate::store::aside(&what, move || crate::location::sweep_unfinished(&folder, before_ms))
             .await?
             .map_err(|why| {
                 let source = object_store::Error::Generic { store: "folder", source: why.into() };

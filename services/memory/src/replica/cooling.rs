@@ -6,7 +6,7 @@
 //! done; nor is it said to be done while there is a segment that nobody stands on, as a crash leaves it:
 //! that may hold anything. What fails costs the cold tier time and nobody else anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,9 +41,6 @@ const MAX_SEGMENT_ENTRIES: usize = 10_000;
 const STALE_PART: usize = 2;
 /// How old a segment that nobody stands on must be before it goes.
 const GRACE_MS: u64 = 60 * 60 * 1000;
-/// How old it must be where a deletion waits for it: longer than whoever lost the shard may still be
-/// writing it.
-const DELETION_GRACE_MS: u64 = 5 * 60 * 1000;
 /// How often it is looked for such segments.
 const SWEEP_EVERY: Duration = Duration::from_secs(10 * 60);
 /// Segments that are read anew after a takeover, in one round.
@@ -131,27 +128,31 @@ impl Cooling {
             by_namespace.entry(namespace).or_default().push(id);
         }
         for (namespace, ids) in by_namespace {
-            if !self.has_orphans(shard, &namespace).await? {
-                shard.call(MemoryRequest::Gone { namespace, ids, tier: "cold".to_owned() }).await?;
-            }
+            self.clear(shard, &namespace).await?;
+            shard.call(MemoryRequest::Gone { namespace, ids, tier: "cold".to_owned() }).await?;
         }
         Ok(())
     }
 
-    /// Whether there is a segment that nobody stands on, and that is too young to be removed.
-    async fn has_orphans(
-        &self,
-        shard: &Arc<Shard>,
-        namespace: &Namespace,
-    ) -> Result<bool, NotDone> {
-        let Some(segments) = &self.segments else { return Ok(false) };
-        let standing = shard.look_stored(MemoryState::standing_segments).await;
-        // Somebody else owns the shard: it is for them to say.
-        let Some(mut standing) = standing else { return Ok(true) };
-        let standing = standing.remove(namespace).unwrap_or_default();
-        let now = self.world.now();
-        let swept = segments.sweep(namespace, &standing, now, DELETION_GRACE_MS).await?;
-        Ok(!swept.waiting.is_empty())
+    /// Removes segments that nobody stands on, as a crash leaves them: they may hold what was deleted.
+    async fn clear(&self, shard: &Arc<Shard>, namespace: &Namespace) -> Result<(), NotDone> {
+        let Some(segments) = &self.segments else { return Ok(()) };
+        let mut strays = segments.there(namespace).await?;
+        let standing = |state: &MemoryState| state.standing_segments().remove(namespace);
+        let leave = |strays: &mut BTreeSet<SegmentId>, standing: Option<BTreeSet<SegmentId>>| {
+            let standing = standing.unwrap_or_default();
+            strays.retain(|id| !standing.contains(id));
+        };
+        leave(&mut strays, shard.look(standing));
+        if !strays.is_empty() {
+            // Whoever lost the shard, and does not know it, must remove nothing of the next owner: what is
+            // stored now says that it is ours, after all of these were written.
+            shard.call(MemoryRequest::Mark).await?;
+            leave(&mut strays, shard.look(standing));
+        }
+        let strays: Vec<SegmentId> = strays.into_iter().collect();
+        segments.remove_strays(namespace, &strays, self.world.now()).await?;
+        Ok(())
     }
 
     /// Walks over all entries: each goes where it belongs.
@@ -287,8 +288,7 @@ impl Cooling {
             let places: Vec<(MemoryId, ColdPlace)> = written
                 .filter_map(|placed| Some((id_of(&placed)?, place_of(id, &placed))))
                 .collect();
-            let request =
-                MemoryRequest::Rewritten { namespace: namespace.clone(), former, places };
+            let request = MemoryRequest::Rewritten { namespace: namespace.clone(), former, places };
             shard.call(request).await?;
         }
         self.leave(shard, segments, namespace, former).await?;

@@ -28,7 +28,8 @@ impl MemoryState {
     /// Entries whose copy is damaged and whose content was not looked for yet: so many, of so many
     /// bytes, and no more than there is room for.
     pub fn lost(&self, limit: usize, max_bytes: usize) -> Vec<(Namespace, Standing)> {
-        let mut room = max_bytes.min(self.settings.max_resident_bytes.saturating_sub(self.bytes().1));
+        let mut room =
+            max_bytes.min(self.settings.max_resident_bytes.saturating_sub(self.bytes().1));
         let mut lost = Vec::new();
         for (name, space) in &self.spaces {
             for entry in space.lost() {

@@ -40,7 +40,8 @@ impl MemoryState {
         }
     }
 
-    /// Contents are in a segment.
+    /// Contents are in a segment. What changed or was deleted meanwhile does not count there, but there it
+    /// is: whatever deletes the entry must find it.
     pub(super) fn archive(
         &mut self,
         namespace: &Namespace,
@@ -53,9 +54,13 @@ impl MemoryState {
                 entry.sha256 == one.sha256 && entry.memory.tier == MemoryTier::Warm
             })
         };
-        let entries: Vec<Archived> = entries.into_iter().filter(fits).collect();
-        if !entries.is_empty() {
-            self.draft(Some(namespace), now, What::Archived { entries });
+        let (entries, others): (Vec<Archived>, Vec<Archived>) = entries.into_iter().partition(fits);
+        // A segment in which nothing counts has nobody who stands on it, and goes as such.
+        let Some(former) = entries.first().map(|one| one.place.segment) else { return };
+        self.draft(Some(namespace), now, What::Archived { entries });
+        if !others.is_empty() {
+            let places = others.into_iter().map(|one| (one.id, one.place)).collect();
+            self.draft(Some(namespace), now, What::Rewritten { former, places });
         }
     }
 
@@ -158,5 +163,129 @@ impl MemoryState {
                 self.draft(Some(namespace), now, What::Gone { id, tier: tier.to_owned() });
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use troupe_contract::memory::UpdateMemoryRequest;
+    use troupe_domain::Name;
+    use troupe_domain::memory::{MemoryType, Provenance};
+    use troupe_segments::{Digest, Place};
+    use troupe_shard::Machine;
+
+    use super::*;
+    use crate::handlers::writing::blank;
+    use crate::rules::request::{MemoryRequest, NewMemory};
+    use crate::rules::state::Settings;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+
+    fn name(text: &str) -> Name {
+        Name::parse(text).unwrap()
+    }
+
+    fn remembering(ids: &[&str]) -> MemoryState {
+        let settings = Settings { has_cold: true, ..Settings::default() };
+        let mut state = MemoryState::new(settings);
+        for id in ids {
+            let from: Provenance = serde_json::from_str(r#"{"author": "ada"}"#).unwrap();
+            let mut memory = blank(format!("what {id} says"), MemoryType::Episodic, from, NOW);
+            memory.id = name(id);
+            ask(
+                &mut state,
+                MemoryRequest::Create(Box::new(NewMemory {
+                    memory,
+                    supersedes: None,
+                    keyed: false,
+                })),
+            );
+        }
+        state
+    }
+
+    fn ask(state: &mut MemoryState, request: MemoryRequest) {
+        state.execute(request, NOW, 0.0).unwrap();
+        let drafts = state.drafts();
+        drafts.records.clear();
+        drafts.notices.clear();
+    }
+
+    fn place(segment: u128) -> ColdPlace {
+        ColdPlace {
+            segment: SegmentId::new(NOW, segment),
+            place: Place { offset: 0, bytes: 1, line: 0 },
+            digest: Digest::of(b""),
+        }
+    }
+
+    fn archive(state: &mut MemoryState, ids: &[&str], segment: u128) {
+        let archived = |id: &&str| Archived {
+            id: name(id),
+            sha256: sha256_of(&format!("what {id} says")),
+            place: place(segment),
+        };
+        let entries = ids.iter().map(archived).collect();
+        ask(state, MemoryRequest::Archived { namespace: Namespace::default(), entries });
+    }
+
+    fn delete(state: &mut MemoryState, id: &str) {
+        ask(
+            state,
+            MemoryRequest::Delete {
+                namespace: Namespace::default(),
+                id: name(id),
+                reason: None,
+                by: name("ada"),
+                salt: "salt".to_owned(),
+            },
+        );
+    }
+
+    #[test]
+    fn what_was_deleted_or_changed_while_its_segment_was_written_is_known_to_be_in_it() {
+        let mut state = remembering(&["stays", "deleted", "changed"]);
+        delete(&mut state, "deleted");
+        let update = UpdateMemoryRequest {
+            content: Some("something else".to_owned()),
+            ..serde_json::from_str(r#"{"id": "changed"}"#).unwrap()
+        };
+        ask(
+            &mut state,
+            MemoryRequest::Update {
+                namespace: Namespace::default(),
+                update: Box::new(update),
+                quarantine: Vec::new(),
+                by: name("ada"),
+            },
+        );
+        archive(&mut state, &["stays", "deleted", "changed"], 1);
+        let stale = &state.stale_segments()[&Namespace::default()][&place(1).segment];
+        assert!(stale.is_urgent && stale.unwanted == 2, "{stale:?}");
+        assert_eq!(stale.keep, [name("stays")].into());
+        delete(&mut state, "changed");
+        let space = state.space(&Namespace::default()).unwrap();
+        assert_eq!(space.tombstone(&name("changed")).unwrap().copies, [place(1).segment]);
+    }
+
+    #[test]
+    fn whoever_read_where_an_entry_was_does_not_damage_it_where_it_is() {
+        let mut state = remembering(&["one"]);
+        archive(&mut state, &["one"], 1);
+        let places = vec![(name("one"), place(2))];
+        let (namespace, former) = (Namespace::default(), place(1).segment);
+        ask(&mut state, MemoryRequest::Rewritten { namespace: namespace.clone(), former, places });
+        let damaged = |segment: u128| MemoryRequest::Damaged {
+            namespace: namespace.clone(),
+            entries: vec![(name("one"), place(segment).segment)],
+            reason: "it is not there".to_owned(),
+        };
+        let is_damaged = |state: &MemoryState| {
+            state.space(&namespace).unwrap().get(&name("one")).unwrap().damaged
+        };
+        ask(&mut state, damaged(1));
+        assert!(!is_damaged(&state));
+        ask(&mut state, damaged(2));
+        assert!(is_damaged(&state));
     }
 }
