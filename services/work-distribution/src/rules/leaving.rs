@@ -16,8 +16,9 @@ const TERMINAL_SHARE: usize = 4;
 const EVICTION_SLACK: usize = 64;
 /// Tasks that open ones look at which one eviction passes over.
 const MAX_SPARED: usize = 512;
-/// Tasks in one piece of the archive, and their bytes, about.
-const MAX_PIECE_TASKS: usize = 128;
+/// Tasks in one piece of the archive, and their bytes, about. A shard waits for its log before and after
+/// each piece: under load a small one is not worth the wait, and more would end than leaves.
+const MAX_PIECE_TASKS: usize = 512;
 const MAX_PIECE_BYTES: usize = 512 * 1024;
 /// Terminal tasks beyond the bound that may wait for the archive; the next creation is refused.
 const MAX_WAITING_FOR_ARCHIVE: usize = 10_000;
