@@ -9,6 +9,9 @@ use crate::sketch::Sketch;
 use crate::vector::Wide;
 use crate::{Scan, Settings, Vector};
 
+/// Of many vectors one of so many is looked at in full: sketches tell less the more there are.
+const RESCORED_SHARE: usize = 128;
+
 /// The nearest so many of the entries that pass, with their cosines, and how they were found.
 pub(crate) fn nearest<K: Copy + Ord + Hash>(
     query: &Vector,
@@ -24,7 +27,7 @@ pub(crate) fn nearest<K: Copy + Ord + Hash>(
     if rows.count() <= settings.exact_up_to {
         return (exact(query, rows, entries, room, filter), Scan::Exact);
     }
-    let rescored = settings.rescored.max(2 * room);
+    let rescored = settings.rescored.max(2 * room).max(rows.count() / RESCORED_SHARE);
     (sketched(query, rows, entries, rescored, room, filter), Scan::Sketch)
 }
 

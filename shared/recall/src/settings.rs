@@ -18,7 +18,7 @@ pub struct Settings {
     pub date_words: bool,
     /// Vectors up to which every one is looked at in full.
     pub exact_up_to: usize,
-    /// Above that: how many of the nearest sketches are looked at in full.
+    /// Above that: how many of the nearest sketches are looked at in full, at least.
     pub rescored: usize,
     /// Candidates that each of the two ways brings, at least.
     pub candidates_min: usize,
