@@ -86,6 +86,9 @@ pub struct ColdConfig {
     pub access_key_id: Option<String>,
     /// The secret of that.
     pub secret_access_key: Option<Secret>,
+    /// What is cold, not protected, and was neither read nor changed for so long is deleted, with a proof;
+    /// never where nothing is said.
+    pub keep_for_ms: Option<u64>,
 }
 
 /// What is learned from what happens in the fleet.
@@ -188,6 +191,9 @@ impl Config {
         if !(0.0..=1.0).contains(&tiers.cold_below_importance) {
             return Err(Fault::invalid("tiers.cold_below_importance", "must be within 0 and 1"));
         }
+        if self.cold.keep_for_ms == Some(0) {
+            return Err(Fault::invalid("cold.keep_for_ms", "must be more than 0"));
+        }
         if let Some(model) = &self.model {
             model.check().map_err(Fault::from)?;
         }
@@ -211,6 +217,7 @@ impl Config {
                 cold_after_ms: self.tiers.cold_after_ms,
                 cold_below_importance: self.tiers.cold_below_importance,
                 half_life_ms: self.tiers.half_life_ms,
+                keep_cold_ms: self.cold.keep_for_ms,
             },
             has_cold: self.cold.is_named(),
             near: troupe_recall::NearSettings::default(),

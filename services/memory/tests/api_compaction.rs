@@ -141,10 +141,10 @@ fn files(folder: &Path) -> BTreeSet<PathBuf> {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         if path.is_dir() {
-            found.extend(files(&path))
+            found.extend(files(&path));
         } else {
-            found.extend([path])
-        };
+            found.insert(path);
+        }
     }
     found
 }

@@ -351,7 +351,7 @@ async fn recovers_from(damage: impl Fn(&Path)) {
         let content = read.memory.content.as_deref();
         assert!(content.is_none_or(|content| expected.contains(&content)), "never read wrong");
         eventually("it to be told, found and written anew", PATIENCE, || async {
-            let told = events_of(&ada, id).await;
+            let told = Box::pin(events_of(&ada, id)).await;
             let damaged = told.iter().position(|(event, _)| event == "memory_damaged")?;
             let recovered = told.iter().position(|(_, why)| why.as_deref() == Some("recovered"))?;
             assert!(damaged < recovered, "{told:?}");
@@ -419,4 +419,55 @@ async fn a_flipped_byte_is_met_and_reported_and_never_read_once_the_log_is_purge
     assert!(told.iter().any(|(event, _)| event == "memory_damaged"), "{told:?}");
     let found = search(&ada, json!({"query": "exact words"})).await;
     assert!(!found.complete && !found.missing.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn small_segments_become_one_and_everything_in_them_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let stage = Stage::with(cooling(folder.path()), 1).await;
+    let ada = stage.bus("ada").await;
+    let mut written = Vec::new();
+    for number in 0..12 {
+        let text = format!("page {number} of the log of the ship");
+        let id = note(&ada, &text, 0.1).await;
+        // Each in a segment of its own.
+        until_in(&ada, &id, MemoryTier::Cold).await;
+        written.push((id, text));
+    }
+    eventually("them to be fewer", PATIENCE, || async {
+        (stats(&ada).await.segments <= 3 && segments_in(folder.path()).len() <= 3).then_some(())
+    })
+    .await;
+    for (id, text) in written {
+        let read = call::<GetMemory>(&ada, json!({ "id": id })).await.unwrap();
+        assert_eq!((read.complete, read.memory.content.as_deref()), (true, Some(text.as_str())));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_cold_for_long_is_deleted_with_a_proof_and_what_is_protected_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = cooling(folder.path());
+    config.cold.keep_for_ms = Some(300);
+    let stage = Stage::with(config, 1).await;
+    let ada = stage.bus("ada").await;
+    let old = note(&ada, &format!("{SECRET} of long ago"), 0.1).await;
+    let kept = note(&ada, "what matters stays", 0.9).await;
+    let tagged = json!({
+        "content": "what is tagged stays", "type": "episodic", "importance": 0.1, "tags": ["permanent"],
+    });
+    let tagged = create(&ada, tagged).await.id;
+    let receipt = eventually("it to be deleted for good", Duration::from_secs(60), || async {
+        let receipt = call::<GetDeletion>(&ada, json!({ "id": old })).await.ok()?;
+        receipt.complete.then_some(receipt)
+    })
+    .await;
+    assert_eq!(receipt.requested_by, name(troupe_memory::NAME));
+    assert_eq!(segments_with(folder.path(), SECRET), 0);
+    assert!(!log_has(&ada, SECRET).await);
+    let told = events_of(&ada, &old).await;
+    assert!(told.iter().any(|(event, _)| event == "memory_deleted"), "{told:?}");
+    for id in [kept, tagged] {
+        assert!(get(&ada, &id).await.content.is_some());
+    }
 }

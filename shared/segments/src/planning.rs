@@ -1,6 +1,4 @@
-//! Which segments to make anew, and which are past their time: pure.
-
-use troupe_domain::Timestamp;
+//! Which segments to make anew: pure.
 
 use crate::limits::{MAX_REWRITE_SOURCES, MAX_SEGMENT_ENTRIES};
 use crate::manifest::SegmentInfo;
@@ -24,11 +22,18 @@ pub struct CompactionRules {
     pub dead_share_max: f64,
     /// So many small ones are made one.
     pub small_min: usize,
+    /// Entries that are made one segment.
+    pub max_entries: usize,
 }
 
 impl Default for CompactionRules {
     fn default() -> Self {
-        Self { target_raw_bytes: 16 * 1024 * 1024, dead_share_max: 0.25, small_min: 4 }
+        Self {
+            target_raw_bytes: 16 * 1024 * 1024,
+            dead_share_max: 0.25,
+            small_min: 4,
+            max_entries: MAX_SEGMENT_ENTRIES,
+        }
     }
 }
 
@@ -61,7 +66,7 @@ pub fn compactions(segments: &[Standing], rules: &CompactionRules) -> Vec<Vec<Se
     for standing in candidates {
         let (more_bytes, more) = (standing.live_bytes(), standing.live as usize);
         let full = bytes + more_bytes > rules.target_raw_bytes
-            || entries + more > MAX_SEGMENT_ENTRIES
+            || entries + more > rules.max_entries
             || group.len() == MAX_REWRITE_SOURCES;
         if full && !group.is_empty() {
             groups.push(std::mem::take(&mut group));
@@ -79,18 +84,19 @@ pub fn compactions(segments: &[Standing], rules: &CompactionRules) -> Vec<Vec<Se
     groups.into_iter().map(ids).collect()
 }
 
-/// Segments all of whose entries are from before `before`.
-pub fn expired(segments: &[SegmentInfo], before: Timestamp) -> Vec<SegmentId> {
-    segments.iter().filter(|info| info.last_at < before).map(|info| info.id).collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use troupe_domain::Timestamp;
+
     use super::*;
     use crate::digest::Digest;
 
-    const RULES: CompactionRules =
-        CompactionRules { target_raw_bytes: 1_000, dead_share_max: 0.25, small_min: 3 };
+    const RULES: CompactionRules = CompactionRules {
+        target_raw_bytes: 1_000,
+        dead_share_max: 0.25,
+        small_min: 3,
+        max_entries: 1_000,
+    };
 
     fn standing(number: i64, raw_bytes: u64, entries: u32, live: u32) -> Standing {
         let at = Timestamp::from_millis(number);
@@ -139,12 +145,5 @@ mod tests {
         assert!(groups.iter().all(|group| group.len() == 5));
         let all: Vec<_> = (1..=40).map(|n| standing(n, 1, 5, 5)).collect();
         assert!(compactions(&all, &RULES).iter().all(|group| group.len() <= MAX_REWRITE_SOURCES));
-    }
-
-    #[test]
-    fn a_segment_is_past_its_time_when_its_last_entry_is() {
-        let infos = [standing(1, 1, 1, 1).info, standing(5, 1, 1, 1).info];
-        let ids = expired(&infos, Timestamp::from_millis(12));
-        assert_eq!(ids, [infos[0].id]);
     }
 }

@@ -6,17 +6,23 @@
 use serde::Deserialize;
 use troupe_domain::Fault;
 use troupe_domain::memory::{MemoryId, Namespace};
-use troupe_segments::{SegmentError, SegmentId, Wanted};
+use troupe_segments::{SegmentError, SegmentId, Segments, Wanted};
 
 use super::Memories;
 use crate::rules::entry::sha256_of;
-use crate::rules::request::{Found, MemoryRequest};
+use crate::rules::request::{Found, MemoryAnswer, MemoryRequest};
 
 /// The part of a line of a segment that is read back.
 #[derive(Deserialize)]
 pub(crate) struct Line {
     /// The content.
     pub(crate) content: String,
+}
+
+/// The content of a line, if it is the one that is wanted.
+fn content_of(line: &[u8], sha256: &str) -> Option<String> {
+    let Line { content } = serde_json::from_slice(line).ok()?;
+    (sha256_of(&content) == sha256).then_some(content)
 }
 
 impl Memories {
@@ -42,31 +48,71 @@ impl Memories {
             Ok(read) => read,
             Err(why) => return vec![format!("the cold tier: {why}")],
         };
-        let mut missing: Vec<String> = Vec::new();
-        let mut damaged: Vec<(MemoryId, SegmentId)> = Vec::new();
+        let (mut missing, mut lost): (Vec<String>, Vec<(usize, SegmentId, String)>) =
+            (vec![], vec![]);
         for ((index, wanted), line) in cold.into_iter().zip(read) {
             let one = &mut found[index];
-            match line.map(|line| serde_json::from_slice::<Line>(&line)) {
-                Ok(Ok(line)) if sha256_of(&line.content) == one.sha256 => {
-                    one.memory.content = Some(line.content);
+            let why = match line.map(|line| content_of(&line, &one.sha256)) {
+                Ok(Some(content)) => {
+                    one.memory.content = Some(content);
+                    continue;
                 }
-                Ok(_) => {
-                    missing.push(format!("{}: its copy holds something else", one.memory.id));
-                    damaged.push((one.memory.id.clone(), wanted.segment));
-                }
+                Ok(None) => "its copy holds something else".to_owned(),
+                Err(why) if is_lost(&why) => why.to_string(),
                 Err(why) => {
-                    if is_lost(&why) {
-                        damaged.push((one.memory.id.clone(), wanted.segment));
-                    }
                     missing.push(format!("{}: {why}", one.memory.id));
+                    continue;
                 }
+            };
+            lost.push((index, wanted.segment, format!("{}: {why}", one.memory.id)));
+        }
+        if lost.is_empty() {
+            return missing;
+        }
+        let mut again: Vec<Option<String>> = Vec::with_capacity(lost.len());
+        for some in lost.chunks(MAX_READ_AGAIN) {
+            let mut asked = Vec::with_capacity(some.len());
+            for (index, ..) in some {
+                asked.push(self.elsewhere(namespace, segments, &found[*index]));
+            }
+            again.extend(futures::future::join_all(asked).await);
+        }
+        let mut damaged: Vec<(MemoryId, SegmentId)> = Vec::new();
+        let mut reasons: Vec<String> = Vec::new();
+        for ((index, segment, why), content) in lost.into_iter().zip(again) {
+            let memory = &mut found[index].memory;
+            memory.content = content;
+            if memory.content.is_none() {
+                damaged.push((memory.id.clone(), segment));
+                reasons.push(why);
             }
         }
         if !damaged.is_empty() {
-            let reason = missing.join("; ");
-            self.report_damage(namespace, damaged, &reason).await;
+            self.report_damage(namespace, damaged, &reasons.join("; ")).await;
         }
+        missing.extend(reasons);
         missing
+    }
+
+    /// The content of an entry that is somewhere else by now: its segment was written anew meanwhile, or
+    /// it came back to memory.
+    async fn elsewhere(
+        &self,
+        namespace: &Namespace,
+        segments: &Segments,
+        one: &Found,
+    ) -> Option<String> {
+        let (id, reader) = (one.memory.id.clone(), None);
+        let request = MemoryRequest::Get { namespace: Some(namespace.clone()), id, reader };
+        let until = tokio::time::Instant::now() + REPORT_WITHIN;
+        let answer = self.ask(namespace, request, until).await.ok()?;
+        let MemoryAnswer::Entry(now) = answer else { return None };
+        if now.sha256 != one.sha256 || now.memory.content.is_some() {
+            return now.memory.content.filter(|_| now.sha256 == one.sha256);
+        }
+        let place = now.place.filter(|place| Some(*place) != one.place)?;
+        let line = segments.read(namespace, place.wanted()).await.ok()?;
+        content_of(&line, &one.sha256)
     }
 
     async fn report_damage(
@@ -87,6 +133,8 @@ impl Memories {
 
 /// Bytes of what is said of a damage.
 pub(crate) const MAX_REASON_BYTES: usize = 1024;
+/// Entries that are asked for again at once.
+const MAX_READ_AGAIN: usize = 16;
 const REPORT_WITHIN: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Whether a copy is not there any more, rather than not to be reached now.

@@ -6,16 +6,17 @@
 //! done; nor is it said to be done while there is a segment that nobody stands on, as a crash leaves it:
 //! that may hold anything. What fails costs the cold tier time and nobody else anything.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use troupe_bus::port::World;
 use troupe_domain::memory::{Memory, MemoryId, Namespace};
-use troupe_domain::{Fault, Name};
-use troupe_segments::{Entry, OnDamage, Placed, SegmentId, Segments};
+use troupe_domain::Name;
+use troupe_segments::{Entry, Placed, SegmentId, Segments};
 
+use super::compacting::{Compacting, clear};
 use super::salvage::{MAX_READ_AT_ONCE, NotDone, salvage};
 use crate::handlers::contents::{Line, is_lost};
 use crate::handlers::{Router, Shard};
@@ -24,7 +25,7 @@ use crate::rules::record::Archived;
 use crate::rules::request::MemoryRequest;
 use crate::rules::state::{Key, MemoryState};
 use crate::rules::tombstone::Tombstone;
-use crate::rules::work::{Cursor, Stale};
+use crate::rules::work::Cursor;
 use crate::store::cold::Health;
 
 /// How often it is looked for what cannot wait.
@@ -34,11 +35,11 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 /// Entries that are looked at while requests wait.
 const STEPS: u32 = 10_000;
 /// Bytes of contents in one segment, about.
-const MAX_SEGMENT_BYTES: usize = 8 * 1024 * 1024;
+pub(super) const MAX_SEGMENT_BYTES: usize = 8 * 1024 * 1024;
 /// Entries in one segment.
-const MAX_SEGMENT_ENTRIES: usize = 10_000;
-/// A segment is written anew when so much of it is not wanted: one of so many.
-const STALE_PART: usize = 2;
+pub(super) const MAX_SEGMENT_ENTRIES: usize = 10_000;
+/// Entries that are deleted in one request, of those that were kept for long enough.
+const MAX_LET_GO: usize = 1_000;
 /// How old a segment that nobody stands on must be before it goes.
 const GRACE_MS: u64 = 60 * 60 * 1000;
 /// How often it is looked for such segments.
@@ -107,9 +108,12 @@ impl Cooling {
             self.bury(shard).await?;
             return walked;
         };
-        let urgent = shard.look(MemoryState::has_urgent_segments);
-        if urgent || walks {
-            self.renew(shard, segments, urgent && !walks).await?;
+        let compacting = Compacting { shard, segments, world: &*self.world };
+        if shard.look(MemoryState::has_urgent_segments) {
+            compacting.urgent().await?;
+        }
+        if walks {
+            compacting.worth().await?;
         }
         self.bury(shard).await?;
         self.reread(shard, segments).await?;
@@ -128,30 +132,11 @@ impl Cooling {
             by_namespace.entry(namespace).or_default().push(id);
         }
         for (namespace, ids) in by_namespace {
-            self.clear(shard, &namespace).await?;
+            if let Some(segments) = &self.segments {
+                clear(shard, segments, &namespace, &*self.world).await?;
+            }
             shard.call(MemoryRequest::Gone { namespace, ids, tier: "cold".to_owned() }).await?;
         }
-        Ok(())
-    }
-
-    /// Removes segments that nobody stands on, as a crash leaves them: they may hold what was deleted.
-    async fn clear(&self, shard: &Arc<Shard>, namespace: &Namespace) -> Result<(), NotDone> {
-        let Some(segments) = &self.segments else { return Ok(()) };
-        let mut strays = segments.there(namespace).await?;
-        let standing = |state: &MemoryState| state.standing_segments().remove(namespace);
-        let leave = |strays: &mut BTreeSet<SegmentId>, standing: Option<BTreeSet<SegmentId>>| {
-            let standing = standing.unwrap_or_default();
-            strays.retain(|id| !standing.contains(id));
-        };
-        leave(&mut strays, shard.look(standing));
-        if !strays.is_empty() {
-            // Whoever lost the shard, and does not know it, must remove nothing of the next owner: what is
-            // stored now says that it is ours, after all of these were written.
-            shard.call(MemoryRequest::Mark).await?;
-            leave(&mut strays, shard.look(standing));
-        }
-        let strays: Vec<SegmentId> = strays.into_iter().collect();
-        segments.remove_strays(namespace, &strays, self.world.now()).await?;
         Ok(())
     }
 
@@ -171,12 +156,31 @@ impl Cooling {
                 for (key, place) in due.warm {
                     self.warm(shard, segments, key, place).await?;
                 }
+                for (namespace, ids) in due.outlived {
+                    self.let_go(shard, &namespace, &ids).await?;
+                }
             }
             if due.is_over || shard.closed().is_some() {
                 return Ok(());
             }
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Deletes what was kept for as long as it is to be.
+    async fn let_go(
+        &self,
+        shard: &Arc<Shard>,
+        namespace: &Namespace,
+        ids: &[MemoryId],
+    ) -> Result<(), NotDone> {
+        let by = Name::parse_field("by", crate::NAME)?;
+        for some in ids.chunks(MAX_LET_GO) {
+            let (namespace, ids, by) = (namespace.clone(), some.to_vec(), by.clone());
+            let salt = self.world.ulid().to_string();
+            shard.call(MemoryRequest::Outlived { namespace, ids, by, salt }).await?;
+        }
+        Ok(())
     }
 
     async fn archive(
@@ -251,76 +255,6 @@ impl Cooling {
         Ok(())
     }
 
-    /// Writes segments anew without what is not wanted any more.
-    async fn renew(
-        &self,
-        shard: &Arc<Shard>,
-        segments: &Segments,
-        urgent_only: bool,
-    ) -> Result<(), NotDone> {
-        let stale = shard.look_stored(MemoryState::stale_segments).await;
-        for (namespace, stale) in stale.into_iter().flatten() {
-            for (former, stale) in stale {
-                let is_worth = stale.unwanted * STALE_PART >= stale.keep.len() + stale.unwanted;
-                if stale.is_urgent || (is_worth && !urgent_only) {
-                    self.renew_one(shard, segments, &namespace, former, stale).await?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn renew_one(
-        &self,
-        shard: &Arc<Shard>,
-        segments: &Segments,
-        namespace: &Namespace,
-        former: SegmentId,
-        stale: Stale,
-    ) -> Result<(), NotDone> {
-        let now = self.world.now();
-        let (id, keep) = (SegmentId::new(now, self.world.random()), stale.keep);
-        if !keep.is_empty() {
-            let wanted = |_: SegmentId, id: &str| keep.contains(id);
-            let rewritten =
-                segments.rewrite(namespace, &[former], wanted, OnDamage::LeaveOut, id, now).await?;
-            let written = rewritten.written.into_iter().flat_map(|written| written.places);
-            let places: Vec<(MemoryId, ColdPlace)> = written
-                .filter_map(|placed| Some((id_of(&placed)?, place_of(id, &placed))))
-                .collect();
-            let request = MemoryRequest::Rewritten { namespace: namespace.clone(), former, places };
-            shard.call(request).await?;
-        }
-        self.leave(shard, segments, namespace, former).await?;
-        segments.erase(namespace, &[former], now).await?;
-        let namespace = namespace.clone();
-        shard.call(MemoryRequest::Erased { namespace, segment: former }).await?;
-        Ok(())
-    }
-
-    /// What still stands on a segment that is about to go could not be taken along with the others: what
-    /// can be read of it comes back to memory, and the rest is damaged.
-    async fn leave(
-        &self,
-        shard: &Arc<Shard>,
-        segments: &Segments,
-        namespace: &Namespace,
-        former: SegmentId,
-    ) -> Result<(), NotDone> {
-        let standing = shard.look(|state| state.standing_in(namespace, former));
-        for some in standing.chunks(MAX_READ_AT_ONCE) {
-            for (id, _, content) in salvage(shard, segments, namespace, some).await?.read {
-                let namespace = namespace.clone();
-                shard.call(MemoryRequest::Warmed { namespace, id, content }).await?;
-            }
-        }
-        if shard.look(|state| state.standing_in(namespace, former)).is_empty() {
-            return Ok(());
-        }
-        let why = "contents of a damaged segment find no room in memory";
-        Err(Fault::precondition(why).into())
-    }
-
     /// After a takeover: reads the words of the cold tier, which are in no snapshot.
     async fn reread(&self, shard: &Arc<Shard>, segments: &Segments) -> Result<(), NotDone> {
         let due = shard.look(|state| state.unindexed_segments(MAX_REREAD));
@@ -383,10 +317,10 @@ fn line_of(memory: &Memory) -> bytes::Bytes {
     serde_json::to_vec(&line).unwrap_or_default().into()
 }
 
-fn id_of(placed: &Placed) -> Option<MemoryId> {
+pub(super) fn id_of(placed: &Placed) -> Option<MemoryId> {
     Name::parse(&placed.id).ok()
 }
 
-fn place_of(segment: SegmentId, placed: &Placed) -> ColdPlace {
+pub(super) fn place_of(segment: SegmentId, placed: &Placed) -> ColdPlace {
     ColdPlace { segment, place: placed.place, digest: placed.digest }
 }

@@ -103,7 +103,7 @@ impl Recovering {
         namespace: &Namespace,
         segment: SegmentId,
     ) -> Result<(), NotDone> {
-        let standing = shard.look(|state| state.standing_in(namespace, segment));
+        let standing = shard.look(|state| state.standing_in(namespace, &[segment]));
         for some in standing.chunks(MAX_READ_AT_ONCE) {
             salvage(shard, &self.segments, namespace, some).await?;
         }

@@ -105,7 +105,10 @@ impl MemoryState {
             }
             What::Archived { entries } => self.archived(namespace, entries, at),
             What::Warmed { id, content } => self.warmed(namespace, id, content, at),
-            What::Rewritten { former, places } => self.moved_places(namespace, *former, places),
+            What::Rewritten { former, also, places } => {
+                let is_former = |segment| segment == *former || also.contains(&segment);
+                self.moved_places(namespace, is_former, places);
+            }
             What::Erased { segment } => self.erased(namespace, *segment),
             What::Damaged { ids, reason } => {
                 for id in ids {
@@ -305,23 +308,21 @@ impl MemoryState {
             entry.memory.tier = MemoryTier::Warm;
             entry.place = None;
         });
-        self.tell(namespace, id, |entry| match was_damaged {
-            true => notice::recovered(entry, at),
-            false => notice::moved(entry, at),
-        });
+        let notice = if was_damaged { notice::recovered } else { notice::moved };
+        self.tell(namespace, id, |entry| notice(entry, at));
     }
 
-    /// What was kept of a segment is in another one.
+    /// What was kept of segments is in another one.
     fn moved_places(
         &mut self,
         namespace: &Namespace,
-        former: SegmentId,
+        is_former: impl Fn(SegmentId) -> bool,
         places: &[(MemoryId, ColdPlace)],
     ) {
         let Some(space) = self.spaces.get_mut(namespace) else { return };
         for (id, place) in places {
             space.change(id, |entry| {
-                if entry.place.is_some_and(|place| place.segment == former) {
+                if entry.place.is_some_and(|place| is_former(place.segment)) {
                     entry.place = Some(*place);
                 }
                 // Whether or not it counts, it is there.

@@ -54,6 +54,14 @@ pub fn has_decayed(memory: &Memory, now: Timestamp, settings: &Settings) -> bool
         && idle_ms(memory, now) >= settings.tiers.half_life_ms.saturating_mul(2)
 }
 
+/// Whether an entry of the cold tier was kept for as long as it is to be.
+pub fn has_outlived(memory: &Memory, now: Timestamp, settings: &Settings) -> bool {
+    let keep_ms = settings.tiers.keep_cold_ms;
+    memory.tier == MemoryTier::Cold
+        && !memory.is_protected()
+        && keep_ms.is_some_and(|keep_ms| idle_ms(memory, now) >= keep_ms)
+}
+
 /// The tier that an entry belongs in, where it is not the one it is in.
 pub fn wanted_tier(entry: &Entry, now: Timestamp, settings: &Settings) -> Option<MemoryTier> {
     let (memory, rules) = (&entry.memory, &settings.tiers);

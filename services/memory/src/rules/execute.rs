@@ -76,6 +76,7 @@ pub fn execute(
         | Q::Erased { .. }
         | Q::Damaged { .. }
         | Q::Retier { .. }
+        | Q::Outlived { .. }
         | Q::Gone { .. }
         | Q::Told(_)
         | Q::Flush
@@ -97,8 +98,11 @@ fn carry_on(state: &mut MemoryState, request: MemoryRequest, now: Timestamp) {
         }
         Q::Archived { namespace, entries } => state.archive(&namespace, entries, now),
         Q::Warmed { namespace, id, content } => state.warm(&namespace, &id, content, now),
-        Q::Rewritten { namespace, former, places } => {
-            state.rewritten(&namespace, former, places, now);
+        Q::Rewritten { namespace, former, also, places } => {
+            state.rewritten(&namespace, former, also, places, now);
+        }
+        Q::Outlived { namespace, ids, by, salt } => {
+            state.outlived(&namespace, &ids, &by, &salt, now);
         }
         Q::Erased { namespace, segment } => state.erased_segment(&namespace, segment, now),
         Q::Damaged { namespace, entries, reason } => {

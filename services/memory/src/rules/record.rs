@@ -125,7 +125,10 @@ pub enum What {
     Rewritten {
         /// The former one.
         former: SegmentId,
-        /// Where what is left of it is now.
+        /// Others that became the same one.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        also: Vec<SegmentId>,
+        /// Where what is left of them is now.
         places: Vec<(MemoryId, ColdPlace)>,
     },
     /// A segment is gone.

@@ -56,10 +56,11 @@ impl MemoryState {
         }
     }
 
-    /// Entries whose content is in a segment, as far as nobody met that it is damaged.
-    pub fn standing_in(&self, namespace: &Namespace, segment: SegmentId) -> Vec<Standing> {
+    /// Entries whose content is in one of some segments, as far as nobody met that it is damaged.
+    pub fn standing_in(&self, namespace: &Namespace, segments: &[SegmentId]) -> Vec<Standing> {
         let Some(space) = self.space(namespace) else { return Vec::new() };
-        let here = space.entries().filter(|entry| entry.is_in(segment) && !entry.damaged);
+        let is_here = |entry: &Entry| segments.iter().any(|segment| entry.is_in(*segment));
+        let here = space.entries().filter(|entry| is_here(entry) && !entry.damaged);
         here.filter_map(|entry| Standing::of(entry)).collect()
     }
 

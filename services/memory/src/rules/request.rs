@@ -217,7 +217,10 @@ pub enum MemoryRequest {
         namespace: Namespace,
         /// The former one.
         former: SegmentId,
-        /// Where what is left of it is.
+        /// Others that became the same one.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        also: Vec<SegmentId>,
+        /// Where what is left of them is.
         places: Vec<(MemoryId, ColdPlace)>,
     },
     /// A segment is gone.
@@ -242,6 +245,17 @@ pub enum MemoryRequest {
         namespace: Namespace,
         /// Which.
         ids: Vec<MemoryId>,
+    },
+    /// Entries of the cold tier that were kept for as long as the configuration says.
+    Outlived {
+        /// Where.
+        namespace: Namespace,
+        /// Which.
+        ids: Vec<MemoryId>,
+        /// Who deletes them.
+        by: AgentId,
+        /// The salt of their proofs.
+        salt: String,
     },
     /// Deleted entries are gone from a tier.
     Gone {

@@ -6,7 +6,7 @@ use troupe_contract::memory::{DeletionReceipt, RetractMemoryReply};
 use troupe_domain::memory::{MemoryId, MemoryStatus, Namespace};
 use troupe_domain::{AgentId, Code, Fault, Timestamp};
 
-use super::entry::salted;
+use super::entry::{Entry, salted};
 use super::record::{Deleted, What};
 use super::state::MemoryState;
 
@@ -96,15 +96,8 @@ impl MemoryState {
             let why = "only its author, and those whom the configuration names as admins, delete a memory";
             return Err(Fault::new(Code::PermissionDenied, why));
         }
-        let deleted = Deleted {
-            id: id.clone(),
-            by: by.clone(),
-            reason,
-            digest: salted(&salt, &entry.sha256),
-            salt,
-            copies: entry.copies.clone(),
-        };
-        self.draft(Some(namespace), now, What::Deleted(Box::new(deleted)));
+        let what = entry.deleted(by, reason, salt);
+        self.draft(Some(namespace), now, what);
         self.deletion(namespace, id)
     }
 
@@ -117,5 +110,19 @@ impl MemoryState {
         let none = || Fault::not_found("deletion", id).with("namespace", namespace.as_str());
         let space = self.space(namespace).ok_or_else(none)?;
         space.tombstone(id).map(|tombstone| tombstone.receipt(id, namespace)).ok_or_else(none)
+    }
+}
+
+impl Entry {
+    /// Its deletion, as the log keeps it.
+    pub(super) fn deleted(&self, by: &AgentId, reason: Option<String>, salt: String) -> What {
+        What::Deleted(Box::new(Deleted {
+            id: self.memory.id.clone(),
+            by: by.clone(),
+            reason,
+            digest: salted(&salt, &self.sha256),
+            salt,
+            copies: self.copies.clone(),
+        }))
     }
 }

@@ -26,6 +26,9 @@ pub struct TierRules {
     pub cold_below_importance: f64,
     /// What age leaves of a rank is half gone after so long.
     pub half_life_ms: u64,
+    /// An entry of the cold tier is deleted when it was neither read nor changed for so long; never
+    /// where nothing is said.
+    pub keep_cold_ms: Option<u64>,
 }
 
 impl Default for TierRules {
@@ -37,6 +40,7 @@ impl Default for TierRules {
             cold_after_ms: 7 * 24 * 60 * 60 * 1000,
             cold_below_importance: 0.5,
             half_life_ms: 30 * 24 * 60 * 60 * 1000,
+            keep_cold_ms: None,
         }
     }
 }

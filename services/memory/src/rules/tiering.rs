@@ -2,8 +2,8 @@
 //!
 //! Invariant: content leaves memory only when the log says where it is; what changed meanwhile stays.
 
-use troupe_domain::Timestamp;
 use troupe_domain::memory::{MemoryId, MemoryTier, Namespace};
+use troupe_domain::{AgentId, Timestamp};
 use troupe_segments::SegmentId;
 
 use super::decay;
@@ -60,7 +60,7 @@ impl MemoryState {
         self.draft(Some(namespace), now, What::Archived { entries });
         if !others.is_empty() {
             let places = others.into_iter().map(|one| (one.id, one.place)).collect();
-            self.draft(Some(namespace), now, What::Rewritten { former, places });
+            self.draft(Some(namespace), now, What::Rewritten { former, also: Vec::new(), places });
         }
     }
 
@@ -81,16 +81,17 @@ impl MemoryState {
         }
     }
 
-    /// A segment was written anew.
+    /// A segment was written anew, or several were made one.
     pub(super) fn rewritten(
         &mut self,
         namespace: &Namespace,
         former: SegmentId,
+        also: Vec<SegmentId>,
         places: Vec<(MemoryId, ColdPlace)>,
         now: Timestamp,
     ) {
         if self.space(namespace).is_some() {
-            self.draft(Some(namespace), now, What::Rewritten { former, places });
+            self.draft(Some(namespace), now, What::Rewritten { former, also, places });
         }
     }
 
@@ -140,6 +141,28 @@ impl MemoryState {
         for (ids, tier) in [(hot, MemoryTier::Hot), (warm, MemoryTier::Warm)] {
             if !ids.is_empty() {
                 self.draft(Some(namespace), now, What::Moved { ids, tier });
+            }
+        }
+    }
+
+    /// Entries of the cold tier were kept for as long as they are to be: they are deleted like any other,
+    /// with a proof.
+    pub(super) fn outlived(
+        &mut self,
+        namespace: &Namespace,
+        ids: &[MemoryId],
+        by: &AgentId,
+        salt: &str,
+        now: Timestamp,
+    ) {
+        for id in ids {
+            let Some(entry) = self.space(namespace).and_then(|space| space.get(id)) else {
+                continue;
+            };
+            if decay::has_outlived(&entry.memory, now, &self.settings) {
+                let reason = Some("kept for as long as the configuration says".to_owned());
+                let what = entry.deleted(by, reason, format!("{salt}-{id}"));
+                self.draft(Some(namespace), now, what);
             }
         }
     }
@@ -260,9 +283,11 @@ mod tests {
             },
         );
         archive(&mut state, &["stays", "deleted", "changed"], 1);
-        let stale = &state.stale_segments()[&Namespace::default()][&place(1).segment];
-        assert!(stale.is_urgent && stale.unwanted == 2, "{stale:?}");
-        assert_eq!(stale.keep, [name("stays")].into());
+        let (namespace, segment) = (Namespace::default(), place(1).segment);
+        assert_eq!(state.urgent_segments()[&namespace], [segment].into());
+        assert_eq!(state.live_segments()[&namespace], [(segment, 1)].into());
+        let wanted = state.wanted_from(&namespace, &[segment]);
+        assert_eq!(wanted, [(name("stays"), segment)].into());
         delete(&mut state, "changed");
         let space = state.space(&Namespace::default()).unwrap();
         assert_eq!(space.tombstone(&name("changed")).unwrap().copies, [place(1).segment]);
@@ -274,7 +299,15 @@ mod tests {
         archive(&mut state, &["one"], 1);
         let places = vec![(name("one"), place(2))];
         let (namespace, former) = (Namespace::default(), place(1).segment);
-        ask(&mut state, MemoryRequest::Rewritten { namespace: namespace.clone(), former, places });
+        ask(
+            &mut state,
+            MemoryRequest::Rewritten {
+                namespace: namespace.clone(),
+                former,
+                also: Vec::new(),
+                places,
+            },
+        );
         let damaged = |segment: u128| MemoryRequest::Damaged {
             namespace: namespace.clone(),
             entries: vec![(name("one"), place(segment).segment)],

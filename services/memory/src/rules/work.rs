@@ -7,7 +7,7 @@ use troupe_domain::Timestamp;
 use troupe_domain::memory::{Memory, MemoryId, MemoryTier, Namespace};
 use troupe_segments::SegmentId;
 
-use super::decay::wanted_tier;
+use super::decay::{has_outlived, wanted_tier};
 use super::entry::ColdPlace;
 use super::space::Space;
 use super::state::{Key, MemoryState};
@@ -40,19 +40,10 @@ pub struct Due {
     pub archive: BTreeMap<Namespace, Vec<(Memory, String)>>,
     /// Back from the cold tier.
     pub warm: Vec<(Key, ColdPlace)>,
+    /// From the cold tier for good: they were kept for as long as they are to be.
+    pub outlived: BTreeMap<Namespace, Vec<MemoryId>>,
     /// Whether every entry was seen.
     pub is_over: bool,
-}
-
-/// A segment with copies that are not wanted any more.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Stale {
-    /// Entries whose content is there, and stays.
-    pub keep: BTreeSet<MemoryId>,
-    /// Whether something that was deleted is there: it must go soon.
-    pub is_urgent: bool,
-    /// How many copies are not wanted.
-    pub unwanted: usize,
 }
 
 impl MemoryState {
@@ -112,6 +103,10 @@ impl MemoryState {
 
     fn judge(&self, name: &Namespace, entry: &super::entry::Entry, now: Timestamp, due: &mut Due) {
         let id = || entry.memory.id.clone();
+        if has_outlived(&entry.memory, now, &self.settings) {
+            due.outlived.entry(name.clone()).or_default().push(id());
+            return;
+        }
         match (entry.memory.tier, wanted_tier(entry, now, &self.settings)) {
             (_, None) => {}
             (MemoryTier::Cold, Some(_)) => {
@@ -125,34 +120,43 @@ impl MemoryState {
         }
     }
 
-    /// Segments that hold copies which are not wanted any more.
-    pub fn stale_segments(&self) -> BTreeMap<Namespace, BTreeMap<SegmentId, Stale>> {
-        let mut all: BTreeMap<Namespace, BTreeMap<SegmentId, Stale>> = BTreeMap::new();
-        for (name, space) in &self.spaces {
-            let mut segments: BTreeMap<SegmentId, Stale> = BTreeMap::new();
-            for (_, tombstone) in space.pending_tombstones() {
-                for segment in &tombstone.copies {
-                    let stale = segments.entry(*segment).or_default();
-                    stale.is_urgent = true;
-                    stale.unwanted += 1;
-                }
-            }
-            for entry in space.entries().filter(|entry| !entry.copies.is_empty()) {
-                let here = entry.place.map(|place| place.segment);
-                for segment in entry.copies.iter().filter(|copy| Some(**copy) != here) {
-                    segments.entry(*segment).or_default().unwanted += 1;
-                }
-            }
-            for entry in space.entries() {
-                if let Some(stale) = entry.place.and_then(|p| segments.get_mut(&p.segment)) {
-                    stale.keep.insert(entry.memory.id.clone());
-                }
-            }
+    /// Segments that something deleted is in: they must go soon.
+    pub fn urgent_segments(&self) -> BTreeMap<Namespace, BTreeSet<SegmentId>> {
+        let copies = |space: &Space| -> BTreeSet<SegmentId> {
+            space.pending_tombstones().flat_map(|(_, t)| t.copies.iter().copied()).collect()
+        };
+        self.spaces.iter().map(|(name, space)| (name.clone(), copies(space))).collect()
+    }
+
+    /// Segments that must not go as they are, with how many entries have their content there.
+    pub fn live_segments(&self) -> BTreeMap<Namespace, BTreeMap<SegmentId, u32>> {
+        let mut all: BTreeMap<Namespace, BTreeMap<SegmentId, u32>> = BTreeMap::new();
+        for (name, segments) in self.standing_segments() {
             if !segments.is_empty() {
-                all.insert(name.clone(), segments);
+                all.insert(name, segments.into_iter().map(|segment| (segment, 0)).collect());
+            }
+        }
+        for (name, live) in &mut all {
+            let entries = self.spaces.get(name).into_iter().flat_map(Space::entries);
+            for place in entries.filter_map(|entry| entry.place) {
+                *live.entry(place.segment).or_default() += 1;
             }
         }
         all
+    }
+
+    /// Entries whose content is in one of some segments, and in which.
+    pub fn wanted_from(
+        &self,
+        namespace: &Namespace,
+        segments: &[SegmentId],
+    ) -> BTreeMap<MemoryId, SegmentId> {
+        let entries = self.spaces.get(namespace).into_iter().flat_map(Space::entries);
+        let here = |entry: &std::sync::Arc<super::entry::Entry>| {
+            let segment = entry.place.map(|place| place.segment)?;
+            segments.contains(&segment).then(|| (entry.memory.id.clone(), segment))
+        };
+        entries.filter_map(here).collect()
     }
 
     /// Whether something that was deleted is still in a segment, or may be.
