@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use learned::{
-    ConsensusVote, ExpertConsensus, Iteration, MemoryDetails, Outcome, RefinementTrace,
+    AgentOutcome, ConsensusVote, ExpertConsensus, Iteration, MemoryDetails, RefinementTrace,
 };
 pub use namespace::Namespace;
 pub use provenance::{MemorySource, Provenance};

@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 
 use troupe_contract::event::{FeedbackEvent, TaskEvent, TaskEventKind};
 use troupe_domain::memory::{
-    Iteration, Memory, MemoryDetails, MemorySource, MemoryType, Namespace, Outcome, Provenance,
-    RefinementTrace,
+    AgentOutcome, Iteration, Memory, MemoryDetails, MemorySource, MemoryType, Namespace,
+    Provenance, RefinementTrace,
 };
 use troupe_domain::task::{Reason, ReasonKind};
 use troupe_domain::{AgentId, Name, Task};
@@ -34,7 +34,7 @@ pub struct Lessons {
     /// What is remembered.
     pub memories: Vec<NewMemory>,
     /// How what agents did turned out.
-    pub outcomes: Vec<Outcome>,
+    pub outcomes: Vec<AgentOutcome>,
 }
 
 impl Lessons {
@@ -59,13 +59,13 @@ pub fn of_task(event: &TaskEvent, event_id: &str, namespace: &Namespace) -> Less
 }
 
 /// How an attempt turned out, where it ended by what its agent did.
-fn outcome_of(event: &TaskEvent) -> Option<Outcome> {
+fn outcome_of(event: &TaskEvent) -> Option<AgentOutcome> {
     let success = match event.event {
         TaskEventKind::TaskCompleted => true,
         TaskEventKind::TaskFailed | TaskEventKind::TaskRetrying | TaskEventKind::TaskDead => false,
         _ => return None,
     };
-    Some(Outcome { agent_id: doer(event)?.clone(), success })
+    Some(AgentOutcome { agent_id: doer(event)?.clone(), success })
 }
 
 /// Whose attempt it was. Whoever verified a report did not do the task.
@@ -131,7 +131,7 @@ fn episode(
 /// What is learned from feedback: the event does not say what the message wanted.
 pub fn of_feedback(event: &FeedbackEvent, event_id: &str, namespace: &Namespace) -> Lessons {
     let FeedbackEvent { agent_id, success, by, at, .. } = event;
-    let outcome = Outcome { agent_id: agent_id.clone(), success: *success };
+    let outcome = AgentOutcome { agent_id: agent_id.clone(), success: *success };
     let mut text = match &event.route_id {
         Some(route) => format!("A message that took the route {route} to {agent_id} "),
         None => format!("A message to {agent_id} "),

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 use troupe_contract::memory::{Alike, TrackRecord};
-use troupe_domain::memory::{MemoryDetails, Outcome, TrustLevel};
+use troupe_domain::memory::{AgentOutcome, MemoryDetails, TrustLevel};
 use troupe_domain::{AgentId, Timestamp};
 
 use super::entry::Entry;
@@ -45,7 +45,7 @@ impl Tracks {
     }
 
     /// Counts what happened.
-    pub(super) fn count(&mut self, outcomes: &[Outcome], at: Timestamp) {
+    pub(super) fn count(&mut self, outcomes: &[AgentOutcome], at: Timestamp) {
         for outcome in outcomes {
             let track = self.0.entry(outcome.agent_id.clone()).or_default();
             *(if outcome.success { &mut track.succeeded } else { &mut track.failed }) += 1;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use troupe_contract::memory::{ImportReply, RefusedImport};
-use troupe_domain::memory::{Memory, MemoryId, MemoryTier, Namespace, Outcome, TrustLevel};
+use troupe_domain::memory::{AgentOutcome, Memory, MemoryId, MemoryTier, Namespace, TrustLevel};
 use troupe_domain::{AgentId, Fault, Timestamp};
 
 use super::record::{Created, Heard, What};
@@ -77,7 +77,7 @@ impl MemoryState {
     pub(super) fn learn(
         &mut self,
         memories: Vec<NewMemory>,
-        outcomes: Vec<Outcome>,
+        outcomes: Vec<AgentOutcome>,
         heard: Heard,
         now: Timestamp,
     ) {

@@ -1,7 +1,7 @@
 //! What one shard writes to its log.
 
 use serde::{Deserialize, Serialize};
-use troupe_domain::memory::{Memory, MemoryId, MemoryTier, Namespace, Outcome, TrustLevel};
+use troupe_domain::memory::{AgentOutcome, Memory, MemoryId, MemoryTier, Namespace, TrustLevel};
 use troupe_domain::{AgentId, Name, Timestamp};
 use troupe_recall::Vector;
 use troupe_segments::SegmentId;
@@ -169,7 +169,7 @@ pub enum What {
     /// How what agents did turned out; stored together with how far it was heard.
     Outcomes {
         /// What happened.
-        outcomes: Vec<Outcome>,
+        outcomes: Vec<AgentOutcome>,
     },
     /// Nothing: the log must go on for what is before it to go.
     Marked,

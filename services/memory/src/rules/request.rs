@@ -6,7 +6,7 @@ use troupe_contract::memory::{
     MemoryReceipt, MemoryScore, MemorySearchRequest, MemoryStatistics, NamespaceInfo,
     RetractMemoryReply, TrackRecord, UpdateMemoryRequest,
 };
-use troupe_domain::memory::{Memory, MemoryId, Namespace, Outcome, TrustLevel};
+use troupe_domain::memory::{AgentOutcome, Memory, MemoryId, Namespace, TrustLevel};
 use troupe_domain::{AgentId, Fault, Name};
 use troupe_recall::Vector;
 use troupe_segments::SegmentId;
@@ -69,7 +69,7 @@ pub enum MemoryRequest {
         /// The entries.
         memories: Vec<NewMemory>,
         /// How what agents did turned out.
-        outcomes: Vec<Outcome>,
+        outcomes: Vec<AgentOutcome>,
         /// How far the events were learned from.
         heard: Heard,
     },

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use troupe_contract::memory::{Alike, MemorySearchRequest, UpdateMemoryRequest};
 use troupe_domain::memory::{
-    Memory, MemoryDetails, MemoryId, MemorySource, MemoryStatus, MemoryTier, MemoryType, Namespace,
-    Outcome, Provenance, TrustLevel,
+    AgentOutcome, Memory, MemoryDetails, MemoryId, MemorySource, MemoryStatus, MemoryTier,
+    MemoryType, Namespace, Provenance, TrustLevel,
 };
 use troupe_domain::{Fault, Name, Timestamp};
 use troupe_recall::Vector;
@@ -434,7 +434,7 @@ fn whom_a_search_showed_something_is_told_when_it_is_taken_back() {
 
 fn learning(outcomes: &[(&str, bool)], sequence: u64) -> MemoryRequest {
     let outcome =
-        |(agent, success): &(&str, bool)| Outcome { agent_id: name(agent), success: *success };
+        |(agent, success): &(&str, bool)| AgentOutcome { agent_id: name(agent), success: *success };
     let told = |(number, (agent, success)): (usize, &(&str, bool))| {
         let text = format!("the {sequence}th valve was turned by {agent} as number {number}");
         let memory = entry(&format!("told-{sequence}-{number}"), crate::NAME, &text, &[], at(0));
@@ -469,17 +469,19 @@ fn what_agents_achieved_is_counted_once_and_survives() {
     shard.ask(learning(&[("ann", true)], 9)).unwrap();
     let counted = [(2, 1, None), (0, 1, None), (0, 0, None)];
     assert_eq!(records(&mut shard, None), counted);
-    shard.machine = shard.replayed();
-    assert_eq!(records(&mut shard, None), counted);
-    shard.machine = shard.restored();
-    assert_eq!(records(&mut shard, None), counted);
+    for machine in [shard.replayed(), shard.restored()] {
+        shard.machine = machine;
+        shard.machine.drafts().notices.clear();
+        assert_eq!(records(&mut shard, None), counted);
+    }
 }
 
 #[test]
 fn what_is_alike_is_what_the_service_heard_and_nobody_took_back() {
     let mut shard = Shard::new();
     shard.ask(learning(&[("ann", true), ("bob", false)], 1)).unwrap();
-    let details = Some(MemoryDetails::Outcome(Outcome { agent_id: name("bob"), success: true }));
+    let details =
+        Some(MemoryDetails::Outcome(AgentOutcome { agent_id: name("bob"), success: true }));
     let forged = entry("forged", "bob", "the valve was turned by bob, and well", &[], at(0));
     shard.ask(creation(Memory { details, ..forged })).unwrap();
     let found = records(&mut shard, Some("turn the valve"));

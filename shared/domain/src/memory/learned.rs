@@ -90,7 +90,7 @@ impl ExpertConsensus {
 
 /// How something that an agent did turned out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Outcome {
+pub struct AgentOutcome {
     /// Who did it.
     pub agent_id: AgentId,
     /// Whether it did what was wanted.
@@ -106,7 +106,7 @@ pub enum MemoryDetails {
     /// A question that was voted on.
     ExpertConsensus(ExpertConsensus),
     /// Something that an agent did.
-    Outcome(Outcome),
+    Outcome(AgentOutcome),
 }
 
 #[cfg(test)]
