@@ -39,6 +39,9 @@ pub struct McpConfig {
     pub allowed_origins: String,
     /// Bytes of one request.
     pub max_body_bytes: usize,
+    /// How long the head of a request may take, from when the one before it was answered: whoever is
+    /// silent for longer comes back with a new socket.
+    pub head_within_ms: u64,
     /// Sockets that are open at once.
     pub max_sockets: usize,
     /// Requests that are answered at once, streams included.
@@ -70,6 +73,7 @@ impl Default for McpConfig {
             allowed_hosts: String::new(),
             allowed_origins: String::new(),
             max_body_bytes: 1024 * 1024,
+            head_within_ms: 60_000,
             max_sockets: 2_048,
             max_requests: 1_024,
             max_sessions: 1_024,
@@ -96,6 +100,7 @@ impl Config {
         let mcp = &self.mcp;
         for (name, value) in [
             ("mcp.max_body_bytes", mcp.max_body_bytes as u64),
+            ("mcp.head_within_ms", mcp.head_within_ms),
             ("mcp.max_sockets", mcp.max_sockets as u64),
             ("mcp.max_requests", mcp.max_requests as u64),
             ("mcp.max_sessions", mcp.max_sessions as u64),

@@ -6,6 +6,7 @@
 
 mod bounded;
 mod listening;
+mod serving;
 mod sessions;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::config::McpConfig;
 use crate::identity::{Identity, Refused};
 use bounded::Held;
 pub(crate) use listening::Bounded;
+pub(crate) use serving::serve;
 use sessions::SESSION_HEADER;
 pub(crate) use sessions::Sessions;
 

@@ -93,13 +93,8 @@ impl Gateway {
             .with_context(|| format!("cannot listen on {} (mcp.listen)", mcp.listen))?;
         let address = listener.local_addr()?;
         let listener = Bounded::new(listener, mcp.max_sockets);
-        let stopped = stop.clone().cancelled_owned();
-        let serving = tokio::spawn(async move {
-            let served = axum::serve(listener, router).with_graceful_shutdown(stopped).await;
-            if let Err(why) = served {
-                tracing::error!(%why, "MCP is spoken no more");
-            }
-        });
+        let head_within = Duration::from_millis(mcp.head_within_ms);
+        let serving = tokio::spawn(http::serve(listener, router, head_within, stop.clone()));
         let sweeping = tokio::spawn(sweep(door.clone(), connections.clone()));
         Ok(Self { address, door, connections, attendance, hub, stop, serving, sweeping, listening })
     }

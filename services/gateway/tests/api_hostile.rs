@@ -4,7 +4,9 @@ mod stage;
 
 use serde_json::{Value, json};
 use stage::http::MODERN;
-use stage::{Stage, fault, given};
+use stage::{PATIENCE, Stage, fault, given};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use troupe_domain::agent::Timing;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -94,4 +96,28 @@ async fn faults_of_the_fleet_are_answers_that_say_what_to_do() {
     let read = ann.rpc("resources/read", json!({"uri": "troupe://tasks/nowhere"})).await;
     assert_eq!(read["error"]["code"], -32602, "{read}");
     assert_eq!(read["error"]["data"]["uri"], "troupe://tasks/nowhere");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_sends_half_a_head_is_let_go_and_others_are_served() {
+    let stage = Stage::with(Timing::default(), |config| {
+        config.mcp.head_within_ms = 500;
+        config.mcp.max_sockets = 2;
+    })
+    .await;
+    let (ann, address) = (stage.client("ann"), stage.gateway.as_ref().unwrap().address());
+    // Every place is taken: by somebody who says nothing, and by somebody who never comes to an end.
+    let mut halves = Vec::new();
+    for begun in ["", "POST /mcp HTTP/1.1\r\nHost: localhost\r\nX-Part: "] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(begun.as_bytes()).await.unwrap();
+        halves.push(stream);
+    }
+    given(&ann.tool("agent_find", json!({})).await);
+    for mut stream in halves {
+        let mut said = String::new();
+        let ended = tokio::time::timeout(PATIENCE, stream.read_to_string(&mut said)).await;
+        // Closed, or cut off: it is over, and no answer was given.
+        assert!(ended.is_ok() && !said.contains("200 OK"), "{ended:?}: {said}");
+    }
 }

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use troupe_bus::port::World;
-use troupe_domain::memory::{Memory, MemoryId, Namespace};
 use troupe_domain::Name;
+use troupe_domain::memory::{Memory, MemoryId, Namespace};
 use troupe_segments::{Entry, Placed, SegmentId, Segments};
 
 use super::compacting::{Compacting, clear};
