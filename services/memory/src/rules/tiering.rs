@@ -269,9 +269,11 @@ mod tests {
     fn what_was_deleted_or_changed_while_its_segment_was_written_is_known_to_be_in_it() {
         let mut state = remembering(&["stays", "deleted", "changed"]);
         delete(&mut state, "deleted");
+        let changed = state.entry(&Namespace::default(), &name("changed")).unwrap();
+        let revision = changed.memory.revision;
         let update = UpdateMemoryRequest {
             content: Some("something else".to_owned()),
-            ..serde_json::from_str(r#"{"id": "changed"}"#).unwrap()
+            ..UpdateMemoryRequest::new(name("changed"), revision)
         };
         ask(
             &mut state,
