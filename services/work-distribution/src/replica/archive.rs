@@ -22,11 +22,11 @@ use crate::shard::{Router, Shard, ShardRequest};
 
 /// How often it is looked for what leaves memory.
 pub const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Numbers of pieces that are tried in one round. One is taken if a former owner stored a piece that
-/// the log says nothing of.
-const MAX_NUMBERS: u64 = 16;
-/// Pieces of one shard in one round, so that others have their turn.
-const MAX_PIECES: usize = 64;
+/// Numbers that are tried for a piece. One is taken if a former owner stored a piece that the log says
+/// nothing of.
+const MAX_NUMBERS: u64 = 64;
+/// How often one shard goes on in one round, so that others have their turn.
+const MAX_TURNS: usize = 16;
 
 /// Brings what leaves the memory of this replica's shards to the archive, until it is aborted.
 pub async fn run(router: Arc<Router>, archive: Arc<dyn Log>) {
@@ -43,20 +43,26 @@ pub async fn run(router: Arc<Router>, archive: Arc<dyn Log>) {
 
 /// Brings what leaves the memory of one shard to the archive.
 pub async fn bring(shard: &Arc<Shard>, archive: &dyn Log) -> Result<(), Fault> {
-    for _ in 0..MAX_PIECES {
+    for _ in 0..MAX_TURNS {
         if shard.look(|state| state.leaving().is_none()) {
             return Ok(());
         }
         // What is not stored may never have happened.
         let leaving = shard.look_stored(ShardState::leaving).await.flatten();
-        let Some(Leaving { piece, tasks, spared }) = leaving else { return Ok(()) };
-        let is_last = tasks.is_empty();
-        let piece = if is_last { piece } else { store(shard, archive, piece, &tasks).await? };
-        let ended = tasks.iter().map(|task| (task.id.clone(), task.completed_at)).collect();
-        shard.call(ShardRequest::Leave { piece, ended, spared }).await?;
-        if is_last {
+        let Some(Leaving { first, pieces, mut spared }) = leaving else { return Ok(()) };
+        if pieces.is_empty() {
+            shard.call(ShardRequest::Leave { piece: first, ended: Vec::new(), spared }).await?;
             return Ok(());
         }
+        let (mut next, mut leaves) = (first, Vec::with_capacity(pieces.len()));
+        for tasks in &pieces {
+            let piece = store(shard, archive, next, tasks).await?;
+            let ended = tasks.iter().map(|task| (task.id.clone(), task.completed_at)).collect();
+            let spared = std::mem::take(&mut spared);
+            leaves.push(shard.call(ShardRequest::Leave { piece, ended, spared }));
+            next = piece + 1;
+        }
+        futures::future::try_join_all(leaves).await?;
     }
     Ok(())
 }

@@ -16,27 +16,29 @@ const TERMINAL_SHARE: usize = 4;
 const EVICTION_SLACK: usize = 64;
 /// Tasks that open ones look at which one eviction passes over.
 const MAX_SPARED: usize = 512;
-/// Tasks in one piece of the archive, and their bytes, about. A shard waits for its log before and after
-/// each piece: under load a small one is not worth the wait, and more would end than leaves.
+/// Tasks in one piece of the archive, and their bytes, about.
 const MAX_PIECE_TASKS: usize = 512;
 const MAX_PIECE_BYTES: usize = 512 * 1024;
+/// Pieces that leave together. A shard waits for its log before and after: under load, more would end
+/// than leaves if it did so for each piece.
+const MAX_PIECES: usize = 4;
 /// Terminal tasks beyond the bound that may wait for the archive; the next creation is refused.
 const MAX_WAITING_FOR_ARCHIVE: usize = 10_000;
 
 /// What leaves memory next.
 #[derive(Debug)]
 pub struct Leaving {
-    /// The number of the piece of the archive that it may become.
-    pub piece: u64,
-    /// What goes.
-    pub tasks: Vec<Arc<Task>>,
+    /// The number that the first piece of the archive may have.
+    pub first: u64,
+    /// What goes, piece by piece.
+    pub pieces: Vec<Vec<Arc<Task>>>,
     /// What was due and stays, because open tasks look at it.
     pub spared: Vec<TaskId>,
 }
 
 impl ShardState {
-    /// The oldest terminal tasks beyond the bound, as many as go into one piece of the archive, but none
-    /// that an open task still looks at. They stay until the piece is stored: see
+    /// The oldest terminal tasks beyond the bound, as many as go into a few pieces of the archive, but
+    /// none that an open task still looks at. They stay until their piece is stored: see
     /// [`leave`](Self::leave).
     pub fn leaving(&self) -> Option<Leaving> {
         let max_bytes = self.settings.max_open_bytes / TERMINAL_SHARE;
@@ -47,24 +49,33 @@ impl ShardState {
         {
             return None;
         }
-        let (mut tasks, mut spared, mut freed) = (Vec::new(), Vec::new(), 0);
+        let (mut pieces, mut spared): (Vec<Vec<Arc<Task>>>, _) = (Vec::new(), Vec::new());
+        let (mut gone, mut freed, mut bytes) = (0, 0, 0);
         for id in self.ended.iter() {
-            let enough = self.ended.len() - tasks.len() <= max_tasks
-                && self.ended_bytes - freed <= max_bytes;
-            let is_full = tasks.len() >= MAX_PIECE_TASKS || freed >= MAX_PIECE_BYTES;
-            if enough || is_full || spared.len() >= MAX_SPARED {
+            let enough =
+                self.ended.len() - gone <= max_tasks && self.ended_bytes - freed <= max_bytes;
+            let is_full =
+                |piece: &Vec<_>| piece.len() >= MAX_PIECE_TASKS || bytes >= MAX_PIECE_BYTES;
+            let next_is_new = pieces.last().is_none_or(is_full);
+            if enough || spared.len() >= MAX_SPARED || (next_is_new && pieces.len() == MAX_PIECES) {
                 break;
             }
             let Some(task) = self.tasks.get(id) else { continue };
             if self.is_looked_at(id) {
                 spared.push(id.clone());
-            } else {
-                freed += weight(task);
-                tasks.push(task.clone());
+                continue;
+            }
+            if next_is_new {
+                pieces.push(Vec::new());
+                bytes = 0;
+            }
+            (gone, freed, bytes) = (gone + 1, freed + weight(task), bytes + weight(task));
+            if let Some(piece) = pieces.last_mut() {
+                piece.push(task.clone());
             }
         }
-        let is_something = !tasks.is_empty() || !spared.is_empty();
-        is_something.then(|| Leaving { piece: self.departed.next_piece(), tasks, spared })
+        let is_something = !pieces.is_empty() || !spared.is_empty();
+        is_something.then(|| Leaving { first: self.departed.next_piece(), pieces, spared })
     }
 
     /// Lets go of tasks, as they ended, that are in a piece of the archive. One that came back or that

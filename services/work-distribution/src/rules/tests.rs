@@ -1,6 +1,7 @@
 //! The rules of a shard, driven without I/O.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use troupe_domain::task::rules::{Holder, Profile};
@@ -166,9 +167,8 @@ fn memory_is_bounded_and_no_task_goes_that_an_open_one_looks_at() {
     state.create(tasks, None, at(0)).unwrap();
     for i in 0..19 {
         finish(&mut state, &format!("t{i}"), true, i64::from(i));
-        while let Some(Leaving { piece, tasks, spared }) = state.leaving() {
-            let ended: Vec<_> = tasks.iter().map(|t| (t.id.clone(), t.completed_at)).collect();
-            state.leave(piece, &ended, spared);
+        while let Some(leaving) = state.leaving() {
+            leave(&mut state, leaving);
         }
     }
     assert!(state.task(&name("t0")).is_some(), "an open task depends on it");
@@ -179,6 +179,41 @@ fn memory_is_bounded_and_no_task_goes_that_an_open_one_looks_at() {
     let three = ["a", "b", "c"].map(|id| task(id, &[], 0)).to_vec();
     assert_eq!(state.create(three, None, at(0)).unwrap_err().code, Code::ResourceExhausted);
     assert!(state.is_empty());
+}
+
+fn leave(state: &mut ShardState, leaving: Leaving) {
+    let Leaving { first, pieces, mut spared } = leaving;
+    let ended = |tasks: Vec<Arc<Task>>| {
+        tasks.iter().map(|task| (task.id.clone(), task.completed_at)).collect::<Vec<_>>()
+    };
+    if pieces.is_empty() {
+        state.leave(first, &[], spared);
+        return;
+    }
+    for (number, tasks) in pieces.into_iter().enumerate() {
+        state.leave(first + number as u64, &ended(tasks), std::mem::take(&mut spared));
+    }
+}
+
+#[test]
+fn many_leave_together_in_pieces_that_are_bounded() {
+    let mut state = ShardState::new(Settings { max_terminal_tasks: 10, ..settings() });
+    for i in 0..3_000 {
+        let id = format!("t{i}");
+        state.create(vec![task(&id, &[], 0)], None, at(0)).unwrap();
+        finish(&mut state, &id, true, i64::from(i));
+    }
+    let leaving = state.leaving().unwrap();
+    let sizes: Vec<usize> = leaving.pieces.iter().map(Vec::len).collect();
+    assert_eq!((leaving.first, &*sizes), (1, [512, 512, 512, 512].as_slice()));
+    leave(&mut state, leaving);
+    let leaving = state.leaving().unwrap();
+    let sizes: Vec<usize> = leaving.pieces.iter().map(Vec::len).collect();
+    assert_eq!((leaving.first, &*sizes), (5, [512, 430].as_slice()), "ten stay");
+    leave(&mut state, leaving);
+    assert!(state.leaving().is_none() && state.len() == 10);
+    let piece = |id: &str| state.task(&name(id)).is_none();
+    assert!(piece("t0") && piece("t2989") && !piece("t2990"));
 }
 
 #[derive(Debug, Clone)]
