@@ -1,7 +1,7 @@
 //! What runs beside requests: vectors, the hot and the cold tier, what is learned, who is told, and the
 //! end of what was deleted.
 
-mod compacting;
+pub mod compacting;
 pub mod cooling;
 pub mod embedding;
 pub mod forgetting;

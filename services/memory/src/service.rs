@@ -15,6 +15,7 @@ use troupe_shard::{Presence, Setup, Shards, SnapshotPolicy};
 use crate::VERSION;
 use crate::config::Config;
 use crate::handlers::{self, Memories, Router};
+use crate::replica::compacting::Judged;
 use crate::replica::cooling::Cooling;
 use crate::replica::embedding::Embedding;
 use crate::replica::forgetting::Forgetting;
@@ -133,6 +134,7 @@ fn beside(memories: &Arc<Memories>, config: &Config) -> Vec<JoinHandle<()>> {
         health: memories.cold_health.clone(),
         sweep_every: Duration::from_millis(config.tiers.sweep_every_ms),
         world: world.clone(),
+        judged: Judged::default(),
     };
     let telling = Telling { bus: memories.bus.clone(), router: router.clone() };
     let mut background = vec![

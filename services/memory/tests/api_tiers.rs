@@ -471,3 +471,33 @@ async fn what_is_cold_for_long_is_deleted_with_a_proof_and_what_is_protected_sta
         assert!(get(&ada, &id).await.content.is_some());
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cold_tier_that_is_not_there_is_said_and_takes_nothing_along() {
+    let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let stage = Stage::with(cooling(folder.path()), 1).await;
+    let ada = stage.bus("ada").await;
+    let id = note(&ada, &format!("{SECRET} on a disk"), 0.1).await;
+    let other = note(&ada, "a neighbour on that disk", 0.1).await;
+    for id in [&id, &other] {
+        until_in(&ada, id, MemoryTier::Cold).await;
+    }
+    // As if the disk were not mounted: the folder is there, and empty.
+    let (here, there) = (folder.path().join("default"), elsewhere.path().join("default"));
+    std::fs::rename(&here, &there).unwrap();
+    call::<DeleteMemory>(&ada, json!({ "id": id })).await.unwrap();
+    eventually("it to be said", PATIENCE, || async { stats(&ada).await.cold_error }).await;
+    let receipt = call::<GetDeletion>(&ada, json!({ "id": id })).await.unwrap();
+    assert!(!receipt.complete);
+    assert!(segments_with(&there, SECRET) > 0, "else it shows nothing");
+    std::fs::rename(&there, &here).unwrap();
+    eventually("the deletion to be complete", Duration::from_secs(60), || async {
+        let receipt = call::<GetDeletion>(&ada, json!({ "id": id })).await.ok()?;
+        receipt.complete.then_some(())
+    })
+    .await;
+    assert_eq!(segments_with(folder.path(), SECRET), 0);
+    let read = call::<GetMemory>(&ada, json!({ "id": other })).await.unwrap();
+    assert_eq!(read.memory.content.as_deref(), Some("a neighbour on that disk"));
+    assert_eq!(stats(&ada).await.damaged, 0);
+}

@@ -5,9 +5,12 @@
 //! in two segments meanwhile the log says both; what cannot be taken along is read by itself, and damage
 //! is told before what is damaged goes.
 
-use std::collections::BTreeSet;
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use troupe_bus::port::World;
 use troupe_domain::Fault;
 use troupe_domain::memory::{MemoryId, Namespace};
@@ -26,6 +29,24 @@ pub(super) struct Compacting<'a> {
     pub(super) shard: &'a Arc<Shard>,
     pub(super) segments: &'a Segments,
     pub(super) world: &'a dyn World,
+    pub(super) judged: &'a Judged,
+}
+
+/// How many entries stood on which segments when it was last looked whether any is worth it, as a digest:
+/// where nothing changed since, the storage is not asked again.
+#[derive(Debug, Default)]
+pub struct Judged(Mutex<HashMap<(u16, Namespace), u64>>);
+
+impl Judged {
+    fn is_news(&self, shard: u16, namespace: &Namespace, digest: u64) -> bool {
+        self.0.lock().get(&(shard, namespace.clone())) != Some(&digest)
+    }
+
+    fn keep(&self, digests: HashMap<Namespace, u64>, shard: u16) {
+        let mut all = self.0.lock();
+        all.retain(|(of, _), _| *of != shard);
+        all.extend(digests.into_iter().map(|(name, digest)| ((shard, name), digest)));
+    }
 }
 
 impl Compacting<'_> {
@@ -48,7 +69,15 @@ impl Compacting<'_> {
             ..CompactionRules::default()
         };
         let live = self.shard.look_stored(MemoryState::live_segments).await;
+        let (number, mut judged) = (self.shard.number(), HashMap::new());
         for (namespace, live) in live.into_iter().flatten() {
+            let mut hasher = DefaultHasher::new();
+            live.hash(&mut hasher);
+            let digest = hasher.finish();
+            judged.insert(namespace.clone(), digest);
+            if !self.judged.is_news(number, &namespace, digest) {
+                continue;
+            }
             let listed = self.segments.manifest(&namespace).await?.segments;
             let standing: Vec<planning::Standing> = listed
                 .into_iter()
@@ -58,11 +87,16 @@ impl Compacting<'_> {
                 self.renew(&namespace, &group).await?;
             }
         }
+        self.judged.keep(judged, number);
         Ok(())
     }
 
     /// Makes one segment of what is wanted of some; none if that is nothing.
     async fn renew(&self, namespace: &Namespace, formers: &[SegmentId]) -> Result<(), NotDone> {
+        if !self.is_there(namespace).await? {
+            let why = "the cold tier holds nothing of a namespace that has segments: is it the right place?";
+            return Err(Fault::precondition(why).with("namespace", namespace.as_str()).into());
+        }
         let now = self.world.now();
         let id = SegmentId::new(now, self.world.random());
         let wanted = |state: &MemoryState| state.wanted_from(namespace, formers);
@@ -95,6 +129,16 @@ impl Compacting<'_> {
             self.shard.call(MemoryRequest::Erased { namespace, segment }).await?;
         }
         Ok(())
+    }
+
+    /// Whether the storage is the one that the segments were written to: a folder that is not mounted is
+    /// empty, and what is missing there is not lost.
+    async fn is_there(&self, namespace: &Namespace) -> Result<bool, NotDone> {
+        match self.segments.manifest(namespace).await {
+            Ok(manifest) => Ok(manifest.number > 0),
+            Err(why) if why.damage().is_some() => Ok(true),
+            Err(why) => Err(why.into()),
+        }
     }
 
     /// What still stands on segments that are about to go could not be taken along with the others: what

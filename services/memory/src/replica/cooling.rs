@@ -16,7 +16,7 @@ use troupe_domain::Name;
 use troupe_domain::memory::{Memory, MemoryId, Namespace};
 use troupe_segments::{Entry, Placed, SegmentId, Segments};
 
-use super::compacting::{Compacting, clear};
+use super::compacting::{Compacting, Judged, clear};
 use super::salvage::{MAX_READ_AT_ONCE, NotDone, salvage};
 use crate::handlers::contents::{Line, is_lost};
 use crate::handlers::{Router, Shard};
@@ -59,6 +59,8 @@ pub struct Cooling {
     pub sweep_every: Duration,
     /// Time and chance.
     pub world: Arc<dyn World>,
+    /// What was looked at for being written anew.
+    pub judged: Judged,
 }
 
 impl std::fmt::Debug for Cooling {
@@ -108,7 +110,8 @@ impl Cooling {
             self.bury(shard).await?;
             return walked;
         };
-        let compacting = Compacting { shard, segments, world: &*self.world };
+        let (world, judged) = (&*self.world, &self.judged);
+        let compacting = Compacting { shard, segments, world, judged };
         if shard.look(MemoryState::has_urgent_segments) {
             compacting.urgent().await?;
         }
