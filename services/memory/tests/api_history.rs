@@ -10,7 +10,7 @@ use troupe_contract::memory::*;
 use troupe_contract::progress::{Report, ReportReceipt};
 use troupe_contract::registry::Register;
 use troupe_contract::routing::{Feedback, Inbox, InboxRequest, Resolution, Resolve};
-use troupe_contract::work::{Claim, Complete, CompleteRequest, Create, Fail, Recommend};
+use troupe_contract::work::{Claim, Complete, CompleteRequest, Create, Fail, Recommend, Verify};
 use troupe_domain::TaskId;
 use troupe_domain::task::ClaimedTask;
 use troupe_testkit::{NatsServer, eventually};
@@ -125,6 +125,29 @@ async fn who_did_such_things_well_is_recommended_for_them() {
     }
     let (_, rows) = recommended(&ann, "migrate the table").await;
     assert!(rows.len() == 2 && rows[0].1.contains("attempts"), "{rows:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_verifies_did_not_do_it() {
+    let fleet = fleet().await;
+    let (ann, bob) = (agent(&fleet.stage, "ann").await, agent(&fleet.stage, "bob").await);
+    let task = json!({"title": "migrate the ledger", "verification": {}});
+    let created = call::<Create>(&ann, task).await.unwrap();
+    let claim = json!({"task_id": created.task_id});
+    let held = call::<Claim>(&ann, claim).await.unwrap().task.unwrap().task;
+    let done = CompleteRequest::new(held.id.clone(), held.epoch, None);
+    ann.call::<Complete>(&done).await.unwrap();
+    let verdict = json!({"task_id": held.id, "epoch": held.epoch, "accept": true});
+    call::<Verify>(&bob, verdict).await.unwrap();
+    eventually("it to be heard", PATIENCE, || async {
+        let heard = tracks(&ann).await;
+        (heard != [(0, 0); 3]).then_some(heard)
+    })
+    .await;
+    assert_eq!(tracks(&ann).await, [(1, 0), (0, 0), (0, 0)]);
+    let found = search(&ann, json!({"query": "ledger", "type": "episodic"})).await;
+    let content = found.results[0].memory.content.as_deref().unwrap();
+    assert!(content.contains("completed by ann"), "{content}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
