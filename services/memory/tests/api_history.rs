@@ -80,16 +80,20 @@ async fn tracks(bus: &Bus) -> Vec<(u64, u64)> {
     records.into_iter().map(|one| (one.succeeded, one.failed)).collect()
 }
 
-async fn recommended(bus: &Bus, title: &str) -> (TaskId, Vec<(String, String)>) {
+async fn wanted(bus: &Bus, title: &str) -> TaskId {
     let task = json!({"title": title, "required_role": "implementer"});
-    let created = call::<Create>(bus, task).await.unwrap();
-    let request = json!({"task_id": created.task_id});
+    call::<Create>(bus, task).await.unwrap().task_id
+}
+
+/// Who is recommended, the best first, and what is said of their success.
+async fn recommended(bus: &Bus, task: &TaskId) -> Vec<(String, String)> {
+    let request = json!({"task_id": task});
     let pairs = call::<Recommend>(bus, request).await.unwrap().recommendations;
-    let rows = pairs.into_iter().map(|pair| {
+    let row = |pair: troupe_contract::work::AssignmentRecommendation| {
         let success = pair.reasons.iter().find(|reason| reason.starts_with("success")).unwrap();
         (pair.agent_id.to_string(), success.clone())
-    });
-    (created.task_id, rows.collect())
+    };
+    pairs.into_iter().map(row).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -107,23 +111,28 @@ async fn who_did_such_things_well_is_recommended_for_them() {
     })
     .await;
     for (title, best) in [("migrate the table", "ann"), ("document the endpoint", "bob")] {
-        let (_, rows) = recommended(&ann, title).await;
+        let task = wanted(&ann, title).await;
+        // On a busy machine memory may be late, and then it is recommended without.
+        let rows = eventually("memory to be in time", PATIENCE, || async {
+            let rows = recommended(&ann, &task).await;
+            rows[0].1.contains("tasks like this one").then_some(rows)
+        })
+        .await;
         assert_eq!(rows[0].0, best, "{rows:?}");
-        assert!(rows[0].1.contains("tasks like this one"), "{rows:?}");
     }
     for bad in [json!({"agents": []}), json!({"agents": ["ann"], "query": " "})] {
         let fault = call::<TrackRecords>(&ann, bad).await.unwrap_err();
         assert_eq!(fault.code, troupe_domain::Code::InvalidArgument, "{fault:?}");
     }
     // What nobody ever did is recommended by what they did at all.
-    let (_, rows) = recommended(&ann, "xyzzy").await;
+    let rows = recommended(&ann, &wanted(&ann, "xyzzy").await).await;
     assert!(rows.iter().all(|(_, why)| why.contains("over 4 attempts")), "{rows:?}");
     // Without memory there are recommendations too.
     let Fleet { mut stage, _work, _registry, .. } = fleet;
     for replica in stage.replicas.drain(..) {
         replica.drain().await;
     }
-    let (_, rows) = recommended(&ann, "migrate the table").await;
+    let rows = recommended(&ann, &wanted(&ann, "migrate the table").await).await;
     assert!(rows.len() == 2 && rows[0].1.contains("attempts"), "{rows:?}");
 }
 
@@ -203,9 +212,14 @@ async fn who_is_held_up_is_told_what_helped_before() {
     let receipt: ReportReceipt = report(json!({"percentage": 10})).await.unwrap();
     assert_eq!(receipt.suggestions, [], "nothing holds it up");
     let stuck = json!({"status": "blocked", "blockers": ["a deadlock of the ledger"]});
-    let receipt = report(stuck.clone()).await.unwrap();
-    assert_eq!(receipt.suggestions[0].memory_id, help, "{receipt:?}");
-    assert!(receipt.suggestions[0].text.contains("batches of ten"));
+    // On a busy machine memory may be late, and then nothing is suggested.
+    let suggestions = eventually("memory to be in time", PATIENCE, || async {
+        let suggestions = report(stuck.clone()).await.unwrap().suggestions;
+        (!suggestions.is_empty()).then_some(suggestions)
+    })
+    .await;
+    assert_eq!(suggestions[0].memory_id, help, "{suggestions:?}");
+    assert!(suggestions[0].text.contains("batches of ten"));
     // She has read it: when it is taken back, she is told.
     let retracted = json!({"id": help, "reason": "it loses writes"});
     let reply = call::<RetractMemory>(&bob, retracted).await.unwrap();
