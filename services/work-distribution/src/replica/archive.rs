@@ -55,14 +55,25 @@ pub async fn bring(shard: &Arc<Shard>, archive: &dyn Log) -> Result<(), Fault> {
             return Ok(());
         }
         let (mut next, mut leaves) = (first, Vec::with_capacity(pieces.len()));
+        let mut failed = None;
         for tasks in &pieces {
-            let piece = store(shard, archive, next, tasks).await?;
+            let piece = match store(shard, archive, next, tasks).await {
+                Ok(piece) => piece,
+                Err(why) => {
+                    failed = Some(why);
+                    break;
+                }
+            };
             let ended = tasks.iter().map(|task| (task.id.clone(), task.completed_at)).collect();
             let spared = std::mem::take(&mut spared);
             leaves.push(shard.call(ShardRequest::Leave { piece, ended, spared }));
             next = piece + 1;
         }
+        // What is stored leaves, or its numbers would be taken for nothing.
         futures::future::try_join_all(leaves).await?;
+        if let Some(why) = failed {
+            return Err(why);
+        }
     }
     Ok(())
 }
