@@ -35,13 +35,23 @@ pub struct Track {
 }
 
 /// What all agents achieved.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default)]
 pub struct Tracks(BTreeMap<AgentId, Track>);
 
 impl Tracks {
     /// One agent's.
     pub fn get(&self, agent: &AgentId) -> Track {
         self.0.get(agent).copied().unwrap_or_default()
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&AgentId, &Track)> {
+        self.0.iter()
+    }
+
+    /// From a snapshot.
+    pub(super) fn put(&mut self, agent: AgentId, track: Track) {
+        self.0.insert(agent, track);
     }
 
     /// Counts what happened.

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use troupe_domain::Timestamp;
 use troupe_domain::memory::{MemoryId, Namespace};
+use troupe_domain::{AgentId, Timestamp};
 
 use super::entry::Entry;
-use super::history::Tracks;
+use super::history::Track;
 use super::record::{Heard, Telling};
 use super::space::Quota;
 use super::state::MemoryState;
@@ -25,9 +25,13 @@ pub enum SnapshotLine {
         told: u64,
         /// How far the events were learned from.
         heard: Option<Heard>,
-        /// What agents achieved.
-        #[serde(default)]
-        tracks: Tracks,
+    },
+    /// What an agent achieved. One a line: a line must fit into a message.
+    Track {
+        /// Who.
+        agent: AgentId,
+        /// What.
+        track: Track,
     },
     /// A namespace.
     Space {
@@ -56,13 +60,14 @@ pub enum SnapshotLine {
 impl MemoryState {
     /// The lines of a snapshot; what is large is shared and not copied.
     pub(super) fn snapshot_lines(&self) -> Vec<SnapshotLine> {
-        let shard = SnapshotLine::Shard {
-            model: self.model.clone(),
-            told: self.told,
-            heard: self.heard,
-            tracks: self.tracks.clone(),
-        };
+        let shard =
+            SnapshotLine::Shard { model: self.model.clone(), told: self.told, heard: self.heard };
         let mut lines = vec![shard];
+        lines.extend(
+            self.tracks
+                .iter()
+                .map(|(agent, track)| SnapshotLine::Track { agent: agent.clone(), track: *track }),
+        );
         for (namespace, space) in &self.spaces {
             lines.push(SnapshotLine::Space {
                 namespace: namespace.clone(),
@@ -85,10 +90,10 @@ impl MemoryState {
     /// Takes one line.
     pub(super) fn restore_line(&mut self, line: SnapshotLine) {
         match line {
-            SnapshotLine::Shard { model, told, heard, tracks } => {
+            SnapshotLine::Shard { model, told, heard } => {
                 (self.model, self.told, self.heard) = (model, told, heard);
-                self.tracks = tracks;
             }
+            SnapshotLine::Track { agent, track } => self.tracks.put(agent, track),
             SnapshotLine::Space { namespace, quota, updated_at } => {
                 let space = self.spaces.entry(namespace).or_default();
                 (space.quota, space.updated_at) = (quota, updated_at);
